@@ -1,0 +1,112 @@
+//! An event as a server sends it.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::encode;
+use crate::{EventId, EventType};
+
+/// An event to send: data, and optionally an id, a type and a reconnection time.
+///
+/// The data may be any text. CRLF, CR and LF in it all arrive as LF, since the format can't tell them apart (S2).
+/// An event with empty data is an event (S4): a comment or a reconnection time alone has functions of its own,
+/// [`encode_comment`](crate::encode_comment) and [`encode_retry`](crate::encode_retry).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Event {
+    id: Option<EventId>,
+    event_type: Option<EventType>,
+    retry: Option<Duration>,
+    data: String,
+}
+
+impl Event {
+    /// An event with `data` and nothing else: it arrives as type `message` and leaves the client's id as it was.
+    #[must_use]
+    pub fn data(data: impl Into<String>) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+
+    /// Sets the id that the client sends back as `Last-Event-ID` when it reconnects.
+    #[must_use]
+    pub fn with_id(mut self, id: EventId) -> Self {
+        self.id = Some(id);
+        self
+    }
+
+    /// Sets the type, which browsers pass to the listeners of that name.
+    #[must_use]
+    pub fn with_type(mut self, event_type: EventType) -> Self {
+        self.event_type = Some(event_type);
+        self
+    }
+
+    /// Sets how long the client is to wait before it reconnects. Sent in whole milliseconds.
+    #[must_use]
+    pub fn with_retry(mut self, retry: Duration) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// The id, if it has one.
+    #[must_use]
+    pub fn id(&self) -> Option<&EventId> {
+        self.id.as_ref()
+    }
+
+    /// The type, if it is not the default one.
+    #[must_use]
+    pub fn event_type(&self) -> Option<&EventType> {
+        self.event_type.as_ref()
+    }
+
+    /// The reconnection time, if it sets one.
+    #[must_use]
+    pub fn retry(&self) -> Option<Duration> {
+        self.retry
+    }
+
+    /// The data, as it was given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.data
+    }
+
+    /// Appends the event to `out` as the format has it, with the empty line that dispatches it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.encoded_bytes_max());
+        if let Some(id) = &self.id {
+            encode::id(id.as_str(), out);
+        }
+        self.encode_after_id(out);
+    }
+
+    /// Encodes the event for an id that is not known yet, and returns where in the result the id's text belongs.
+    ///
+    /// A log that numbers its events as it stores them inserts the number there. The event's own id is not written.
+    #[must_use]
+    pub fn encode_with_id_slot(&self) -> (Vec<u8>, usize) {
+        let mut out = Vec::with_capacity(self.encoded_bytes_max());
+        let slot = encode::id_with_slot(&mut out);
+        self.encode_after_id(&mut out);
+        (out, slot)
+    }
+
+    fn encode_after_id(&self, out: &mut Vec<u8>) {
+        if let Some(event_type) = &self.event_type {
+            encode::event_type(event_type.as_str(), out);
+        }
+        if let Some(retry) = self.retry {
+            encode::retry(retry, out);
+        }
+        encode::data(&self.data, out);
+        encode::dispatch(out);
+    }
+
+    /// Enough for any event of one data line; more lines let the buffer grow once more.
+    fn encoded_bytes_max(&self) -> usize {
+        let id = self.id.as_ref().map_or(0, |id| id.as_str().len());
+        let event_type = self.event_type.as_ref().map_or(0, |event_type| event_type.as_str().len());
+        encode::OVERHEAD_BYTES + id + event_type + self.data.len()
+    }
+}

@@ -1,0 +1,57 @@
+//! Server-sent events as bytes.
+//!
+//! This crate turns [`Event`]s into the `text/event-stream` format and such bytes back into events, exactly as
+//! section 9.2 of the WHATWG HTML standard says. The comments cite its clauses as the project numbers them: P1 to
+//! P14 for the parser, S1 to S13 for the author's side.
+//!
+//! What it is not: it does no input or output, reads no clock, spawns nothing and knows no HTTP. Both ends of Fanfare
+//! stand on it, and nothing outside it spells the names of the format's fields.
+//!
+//! ```
+//! use fanfare_wire::{Decoded, Decoder, Event};
+//!
+//! let mut bytes = Vec::new();
+//! Event::data("first line\nsecond line").with_type("note".try_into()?).encode(&mut bytes);
+//! assert_eq!(bytes, b"event: note\ndata: first line\ndata: second line\n\n");
+//!
+//! let mut decoder = Decoder::new();
+//! for chunk in bytes.chunks(5) {
+//!     let mut rest = chunk;
+//!     while let Some(decoded) = decoder.decode(&mut rest) {
+//!         if let Decoded::Event(message) = decoded {
+//!             assert_eq!(message.event_type, "note");
+//!             assert_eq!(message.data, "first line\nsecond line");
+//!         }
+//!     }
+//! }
+//! # Ok::<(), fanfare_wire::InvalidField>(())
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(clippy::indexing_slicing)]
+
+extern crate alloc;
+
+mod limits;
+
+mod field;
+
+mod event;
+
+mod encode;
+
+mod decode;
+
+pub use decode::{Decoded, Decoder, Message, SkipReason, Skipped};
+pub use encode::{encode_comment, encode_retry};
+pub use event::Event;
+pub use field::{EventId, EventType, FieldError, InvalidField};
+pub use limits::Limits;
+
+/// The MIME type of an event stream (S1). It is always UTF-8 and needs no `charset`.
+pub const CONTENT_TYPE: &str = "text/event-stream";
+
+/// What a keep-alive writes: an empty comment and an empty line, three bytes that every parser ignores (S5, S12).
+///
+/// The empty line costs one byte and lets a decoder skip runs of keep-alives many at a time.
+pub const KEEP_ALIVE: &[u8] = b":\n\n";
