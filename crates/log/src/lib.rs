@@ -1,1 +1,38 @@
+//! The log is the buffer; a subscriber is a cursor.
+//!
+//! An ordered record of events that anyone can read from any [`Position`] on. There is no queue per reader: a reader is
+//! a position, "live" means that it stands at the tail, and replay, catching up and live delivery are the same
+//! [`Log::read`]. A position that has left the history is reported, never passed over in silence.
+//!
+//! ```text
+//! publish:   Draft ──► Engine::append ──► Position        the order is made here, and the event is durable when it returns
+//!                           │
+//! subscribe: cursor ──► Log::locate ──► Log::read ──► Batch { records, end } ──► cursor = end
+//! ```
+//!
+//! What it is not: it knows neither HTTP nor the format of an event stream. What it stores is an opaque [`Frame`] with
+//! its topics, the id that the publisher chose, if it chose one, and whether it is private. It reads no clock: times
+//! come with the drafts.
+#![forbid(unsafe_code)]
 
+mod limits;
+
+mod position;
+
+mod record;
+
+mod retention;
+
+mod log;
+
+mod engine;
+
+mod memory;
+
+pub use engine::{AppendError, AppendErrorKind, Engine};
+pub use limits::BATCH_EVENTS_MAX;
+pub use log::{Append, Batch, Expired, Located, Log, Place, ReadBudget, Span, TopicSet, Topics, Usage};
+pub use memory::MemoryLog;
+pub use position::{Epoch, NotAPosition, Position};
+pub use record::{Draft, Frame, Id, Record, Timestamp, Visibility};
+pub use retention::Retention;

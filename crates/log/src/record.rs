@@ -1,0 +1,123 @@
+//! What the log stores.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::Position;
+use crate::limits::RECORD_OVERHEAD_BYTES;
+
+/// Milliseconds since 1970-01-01 00:00 UTC. The log reads no clock: whoever appends says what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub u64);
+
+/// Who may read a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a reader must decide for each; a third kind has to break it")]
+pub enum Visibility {
+    /// Everyone.
+    Public,
+    /// Those alone whose grant covers one of its topics. The log keeps the mark; the hub decides.
+    Private,
+}
+
+/// Who names a record.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a name is given by one side or the other")]
+pub enum Id {
+    /// The publisher chose this text.
+    Chosen(Arc<str>),
+    /// The record's position is its name.
+    Position,
+}
+
+/// The bytes that a reader is to get: opaque to the log, but for the place where the position belongs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    bytes: Bytes,
+    slot: Option<usize>,
+}
+
+impl Frame {
+    /// A frame that is complete.
+    #[must_use]
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self { bytes: bytes.into(), slot: None }
+    }
+
+    /// A frame in which the record's position is to be written at byte `slot`, once it is known. Past the end means at
+    /// the end.
+    #[must_use]
+    pub fn with_slot(bytes: impl Into<Bytes>, slot: usize) -> Self {
+        let bytes = bytes.into();
+        let slot = Some(slot.min(bytes.len()));
+        Self { bytes, slot }
+    }
+
+    /// The frame of the record at `position`.
+    #[must_use]
+    pub fn seal(&self, position: Position) -> Bytes {
+        let Some(slot) = self.slot else { return self.bytes.clone() };
+        let text = position.to_string();
+        let (before, after) = self.bytes.split_at(slot);
+        [before, text.as_bytes(), after].concat().into()
+    }
+}
+
+/// A record before it has a position: what [`Engine::append`](crate::Engine::append) takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// The canonical topic and then the alternates. Not empty.
+    pub topics: Vec<Arc<str>>,
+    /// Who names it.
+    pub id: Id,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// When it was published.
+    pub time: Timestamp,
+    /// What a reader gets.
+    pub frame: Frame,
+}
+
+/// A record in its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Its place in the one order.
+    pub position: Position,
+    /// The canonical topic and then the alternates.
+    pub topics: Box<[Arc<str>]>,
+    /// Who named it.
+    pub id: Id,
+    /// Who may read it.
+    pub visibility: Visibility,
+    /// When it was published.
+    pub time: Timestamp,
+    /// What a reader gets, with its position in it.
+    pub frame: Bytes,
+}
+
+impl Record {
+    /// The record that `draft` becomes at `position`.
+    #[must_use]
+    pub fn new(draft: Draft, position: Position) -> Self {
+        Self {
+            position,
+            topics: draft.topics.into_boxed_slice(),
+            id: draft.id,
+            visibility: draft.visibility,
+            time: draft.time,
+            frame: draft.frame.seal(position),
+        }
+    }
+
+    /// What it counts towards `retain_bytes`: its text and a flat sum for its places in the indexes.
+    #[must_use]
+    pub fn retained_bytes(&self) -> u64 {
+        let topics: usize = self.topics.iter().map(|topic| topic.len()).sum();
+        let id = match &self.id {
+            Id::Chosen(id) => id.len(),
+            Id::Position => 0,
+        };
+        (self.frame.len() + topics + id) as u64 + RECORD_OVERHEAD_BYTES
+    }
+}
