@@ -1,0 +1,91 @@
+//! The response body: a first comment, chunks of encoded events, and comments while there are none.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fanfare_wire::KEEP_ALIVE;
+use futures_core::Stream;
+use http_body::{Body, Frame};
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+pin_project! {
+    /// The body of an event stream over any stream of encoded events.
+    ///
+    /// It first yields a preface, so that the head of the response is not held back for the first event. It is pulled:
+    /// a subscriber that does not read costs what the socket holds, and the stream behind is not polled for it.
+    #[derive(Debug)]
+    pub struct EventBody<S> {
+        preface: Option<Bytes>,
+        #[pin]
+        encoded: Option<S>,
+        keep_alive: Option<Duration>,
+        // Made on the first poll: only then is a runtime sure to be there.
+        #[pin]
+        idle: Option<Sleep>,
+    }
+}
+
+impl<S> EventBody<S> {
+    /// A body of what `encoded` yields, which starts with a comment. Without a keep-alive.
+    pub fn new(encoded: S) -> Self {
+        Self { preface: Some(Bytes::from_static(KEEP_ALIVE)), encoded: Some(encoded), keep_alive: None, idle: None }
+    }
+
+    /// Tells the client to wait `delay` before it reconnects, right after the first comment.
+    #[must_use]
+    pub fn retry(mut self, delay: Duration) -> Self {
+        let mut preface = KEEP_ALIVE.to_vec();
+        fanfare_wire::encode_retry(delay, &mut preface);
+        self.preface = Some(preface.into());
+        self
+    }
+
+    /// Sends a comment when nothing was sent for `interval`: proxies close idle connections, commonly after 30 to 60
+    /// seconds (S5), and a peer that has vanished is only noticed by a write.
+    #[must_use]
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.keep_alive = Some(interval);
+        self
+    }
+}
+
+impl<S, E> Body for EventBody<S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+{
+    type Data = Bytes;
+    type Error = E;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+        let mut this = self.project();
+        if let Some(preface) = this.preface.take() {
+            return Poll::Ready(Some(Ok(Frame::data(preface))));
+        }
+        let polled = match this.encoded.as_mut().as_pin_mut() {
+            Some(encoded) => encoded.poll_next(context),
+            None => Poll::Ready(None),
+        };
+        if let Poll::Ready(chunk) = polled {
+            this.idle.set(None);
+            if chunk.is_none() {
+                this.encoded.set(None);
+            }
+            return Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)));
+        }
+        let Some(interval) = *this.keep_alive else { return Poll::Pending };
+        if this.idle.is_none() {
+            this.idle.set(Some(tokio::time::sleep(interval)));
+        }
+        let Some(mut idle) = this.idle.as_mut().as_pin_mut() else { return Poll::Pending };
+        ready!(idle.as_mut().poll(context));
+        idle.reset(Instant::now() + interval);
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(KEEP_ALIVE)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.preface.is_none() && self.encoded.is_none()
+    }
+}

@@ -1,0 +1,94 @@
+//! A stream of events as an HTTP response.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use fanfare_wire::Event;
+use futures_core::Stream;
+use http::Response;
+use pin_project_lite::pin_project;
+
+use crate::{Encoded, EventBody, set_event_stream_headers};
+
+/// A response that streams events, for axum (feature `axum`) or anything that serves an [`http_body::Body`].
+#[derive(Debug)]
+#[must_use = "a response does nothing unless it is returned from a handler"]
+pub struct EventStream<S> {
+    events: S,
+    retry: Option<Duration>,
+    keep_alive: Option<Duration>,
+}
+
+impl<S: Stream<Item = Event>> EventStream<Infallibly<S>> {
+    /// Streams what `events` yields, until it ends. A client reconnects after the end: answer it with 204 if it shall
+    /// not (S9).
+    pub fn new(events: S) -> Self {
+        Self::fallible(Infallibly { events })
+    }
+}
+
+impl<S, E> EventStream<S>
+where
+    S: Stream<Item = Result<Event, E>>,
+{
+    /// Streams what `events` yields, until it ends or fails. A failure cuts the connection, and the client reconnects.
+    pub fn fallible(events: S) -> Self {
+        Self { events, retry: None, keep_alive: None }
+    }
+
+    /// Tells the client at the start to wait `delay` before it reconnects. Browsers wait some 3 to 5 seconds unless told.
+    pub fn retry(mut self, delay: Duration) -> Self {
+        self.retry = Some(delay);
+        self
+    }
+
+    /// Sends a comment when nothing was sent for `interval`; 15 seconds suit most proxies (S5).
+    pub fn keep_alive(mut self, interval: Duration) -> Self {
+        self.keep_alive = Some(interval);
+        self
+    }
+
+    /// The response: status 200, the headers of [`set_event_stream_headers`], the body.
+    pub fn response(self) -> Response<EventBody<Encoded<S, E>>> {
+        let mut body = EventBody::new(Encoded::new(self.events));
+        if let Some(delay) = self.retry {
+            body = body.retry(delay);
+        }
+        if let Some(interval) = self.keep_alive {
+            body = body.keep_alive(interval);
+        }
+        let mut response = Response::new(body);
+        set_event_stream_headers(response.headers_mut());
+        response
+    }
+}
+
+#[cfg(feature = "axum")]
+impl<S, E> axum_core::response::IntoResponse for EventStream<S>
+where
+    S: Stream<Item = Result<Event, E>> + Send + 'static,
+    E: Into<Box<dyn std::error::Error + Send + Sync>> + Send + 'static,
+{
+    fn into_response(self) -> axum_core::response::Response {
+        self.response().map(axum_core::body::Body::new)
+    }
+}
+
+pin_project! {
+    /// A stream of events as one of results, none of them an error.
+    #[derive(Debug)]
+    pub struct Infallibly<S> {
+        #[pin]
+        events: S,
+    }
+}
+
+impl<S: Stream<Item = Event>> Stream for Infallibly<S> {
+    type Item = Result<Event, Infallible>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.project().events.poll_next(context).map(|event| event.map(Ok))
+    }
+}
