@@ -1,1 +1,51 @@
+//! An event hub: applications publish to it over HTTP, browsers and services subscribe with `EventSource`.
+//!
+//! The log is the buffer and a subscriber is a cursor: there is no queue per subscriber, and replay, catching up and
+//! live delivery are one read of the log. How a request flows, in the order of the modules:
+//!
+//! ```text
+//! publish:    POST ─► http::{plain, batch, mercure} ─► Update ─► Hub::publish ─► Engine::append ─► 200 and the id
+//! subscribe:  GET ─► http::subscribe ─► Subscription + Cursor ─► Delivery ─► the log, read from the cursor ─► socket
+//! ```
+//!
+//! [`Hub::run`] serves a listener; [`Hub::router`] is the same as an axum router to nest in an application.
+//!
+//! What it is not: it makes no order and keeps no history itself, that is [`fanfare_log`]'s; it reads no environment
+//! and prints nothing, that is the command line's.
+#![forbid(unsafe_code)]
 
+mod limits;
+
+mod clock;
+mod settings;
+
+mod grant;
+mod origin;
+mod selector;
+mod topic;
+mod uri_template;
+
+mod cursor;
+mod subscription;
+mod update;
+
+mod delivery;
+mod figures;
+mod hub;
+mod recent_types;
+
+mod http;
+mod run;
+
+pub use clock::{Clock, SystemClock};
+pub use delivery::GAP_TYPE;
+pub use figures::Figures;
+pub use grant::Grant;
+pub use hub::{BuildError, Hub, HubBuilder, PublishError};
+pub use origin::{AllowedOrigin, InvalidOrigin};
+pub use run::RunError;
+pub use selector::{Selector, Selectors};
+pub use settings::Settings;
+pub use subscription::Subscription;
+pub use topic::{InvalidTopic, Topic};
+pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

@@ -1,0 +1,257 @@
+//! What can be said to `serve`: as a flag, in the environment, in a file.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use fanfare_hub::{AllowedOrigin, Settings};
+use fanfare_log::Retention;
+use serde::{Deserialize, Deserializer};
+
+use crate::Failure;
+use crate::units::{parse_duration, parse_size};
+
+/// The options of a hub. Flags win over the environment, the environment over the file.
+///
+/// One definition serves all three: the file's keys are the fields' names.
+#[derive(Debug, Default, Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Options {
+    /// Where to listen; repeatable, and port 0 takes a free one [default: 127.0.0.1:3000]
+    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+
+    /// A TOML file with the flags' names as keys, `_` for `-`
+    #[arg(long, env = "FANFARE_CONFIG", value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+
+    /// Keep events in memory only
+    #[arg(long, env = "FANFARE_MEMORY", value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    memory: Option<bool>,
+
+    /// Keep at least so many events
+    #[arg(long, env = "FANFARE_RETAIN_COUNT", value_name = "N")]
+    retain_count: Option<u64>,
+
+    /// Keep events at least so long, such as 12h
+    #[arg(long, env = "FANFARE_RETAIN_AGE", value_name = "DURATION", value_parser = parse_duration)]
+    #[serde(deserialize_with = "duration")]
+    retain_age: Option<Duration>,
+
+    /// Keep at least so many bytes of events [default: 64MiB]
+    #[arg(long, env = "FANFARE_RETAIN_BYTES", value_name = "SIZE", value_parser = parse_size)]
+    #[serde(deserialize_with = "size")]
+    retain_bytes: Option<u64>,
+
+    /// Origins whose pages may subscribe; repeatable, `*` is any. Pages of this machine always may
+    #[arg(long, env = "FANFARE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(deserialize_with = "origins")]
+    cors_origin: Vec<AllowedOrigin>,
+
+    /// Origins whose pages may publish; repeatable, `*` is any. Pages of this machine always may
+    #[arg(long, env = "FANFARE_PUBLISH_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    #[serde(deserialize_with = "origins")]
+    publish_origin: Vec<AllowedOrigin>,
+
+    /// Whether a subscriber who missed events is told so in the stream [default: on]
+    #[arg(long, env = "FANFARE_GAP_EVENT", value_name = "on|off")]
+    gap_event: Option<Switch>,
+
+    /// Send a comment to a subscriber after so long without an event [default: 15s]
+    #[arg(long, env = "FANFARE_HEARTBEAT", value_name = "DURATION", value_parser = parse_duration)]
+    #[serde(deserialize_with = "duration")]
+    heartbeat: Option<Duration>,
+
+    /// How long streams may take to end when the hub stops [default: 10s]
+    #[arg(long, env = "FANFARE_DRAIN", value_name = "DURATION", value_parser = parse_duration)]
+    #[serde(deserialize_with = "duration")]
+    drain: Option<Duration>,
+
+    /// Connections in all; 503 beyond [default: 100000]
+    #[arg(long, env = "FANFARE_MAX_CONNECTIONS", value_name = "N")]
+    max_connections: Option<usize>,
+
+    /// The body of a publish; 413 beyond [default: 1MiB]
+    #[arg(long, env = "FANFARE_MAX_BODY", value_name = "SIZE", value_parser = parse_size)]
+    #[serde(deserialize_with = "size")]
+    max_body: Option<u64>,
+
+    /// Topics of one subscription, and of one update; 400 beyond [default: 1000]
+    #[arg(long, env = "FANFARE_MAX_TOPICS", value_name = "N")]
+    max_topics: Option<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Switch {
+    On,
+    Off,
+}
+
+impl Options {
+    /// Fills in what only the file says, if one is named.
+    pub(crate) fn with_file(self) -> anyhow::Result<Self> {
+        match &self.config {
+            Some(path) => {
+                let file = read(path)?;
+                Ok(self.or(file))
+            }
+            None => Ok(self),
+        }
+    }
+
+    fn or(self, file: Self) -> Self {
+        let list = |flags: Vec<_>, file: Vec<_>| if flags.is_empty() { file } else { flags };
+        Self {
+            listen: if self.listen.is_empty() { file.listen } else { self.listen },
+            config: self.config,
+            memory: self.memory.or(file.memory),
+            retain_count: self.retain_count.or(file.retain_count),
+            retain_age: self.retain_age.or(file.retain_age),
+            retain_bytes: self.retain_bytes.or(file.retain_bytes),
+            cors_origin: list(self.cors_origin, file.cors_origin),
+            publish_origin: list(self.publish_origin, file.publish_origin),
+            gap_event: self.gap_event.or(file.gap_event),
+            heartbeat: self.heartbeat.or(file.heartbeat),
+            drain: self.drain.or(file.drain),
+            max_connections: self.max_connections.or(file.max_connections),
+            max_body: self.max_body.or(file.max_body),
+            max_topics: self.max_topics.or(file.max_topics),
+        }
+    }
+
+    pub(crate) fn listen(&self) -> Vec<SocketAddr> {
+        if self.listen.is_empty() { vec![SocketAddr::from(([127, 0, 0, 1], 3000))] } else { self.listen.clone() }
+    }
+
+    /// Whether memory was asked for, and is not just all there is so far.
+    pub(crate) fn memory(&self) -> bool {
+        self.memory == Some(true)
+    }
+
+    /// What `demo` sets where nothing else was said.
+    pub(crate) fn for_demo(self) -> Self {
+        let anyone = Self { memory: Some(true), cors_origin: vec![AllowedOrigin::any()], ..Self::default() };
+        self.or(anyone)
+    }
+
+    /// Any bound that is set replaces the default one, so that history has a bound in any case.
+    pub(crate) fn retention(&self) -> Retention {
+        let is_default = self.retain_count.is_none() && self.retain_age.is_none() && self.retain_bytes.is_none();
+        Retention {
+            count: self.retain_count,
+            age: self.retain_age,
+            bytes: if is_default { Some(DEFAULT_RETAIN_BYTES) } else { self.retain_bytes },
+        }
+    }
+
+    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+        let mut settings = Settings::default();
+        settings.heartbeat = self.heartbeat.unwrap_or(settings.heartbeat);
+        settings.gap_event = self.gap_event.map_or(settings.gap_event, |switch| switch == Switch::On);
+        settings.cors_origins.clone_from(&self.cors_origin);
+        settings.publish_origins.clone_from(&self.publish_origin);
+        settings.connections_max = self.max_connections.unwrap_or(settings.connections_max);
+        settings.topics_max = self.max_topics.unwrap_or(settings.topics_max);
+        settings.drain = self.drain.unwrap_or(settings.drain);
+        if let Some(bytes) = self.max_body {
+            let too_large = |_| Failure::usage("--max-body is more than this machine can address");
+            settings.body_bytes_max = usize::try_from(bytes).map_err(too_large)?;
+        }
+        Ok(settings)
+    }
+}
+
+/// Some hundred thousand small events, and little enough for the smallest machine.
+const DEFAULT_RETAIN_BYTES: u64 = 64 << 20;
+
+fn read(path: &Path) -> anyhow::Result<Options> {
+    let unusable = |error: String| Failure::usage(format!("{}: {error}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| unusable(error.to_string())).context("the configuration can't be used")
+}
+
+/// A duration or size in the file: as on the command line, or a bare number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum NumberOrText {
+    Number(u64),
+    Text(String),
+}
+
+impl NumberOrText {
+    fn parse<'de, D: Deserializer<'de>, T>(
+        deserializer: D,
+        parse: fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, D::Error> {
+        let text = match Self::deserialize(deserializer)? {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text,
+        };
+        parse(&text).map(Some).map_err(serde::de::Error::custom)
+    }
+}
+
+fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    NumberOrText::parse(deserializer, parse_duration)
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    NumberOrText::parse(deserializer, parse_size)
+}
+
+fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AllowedOrigin>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn flags(flags: &[&str]) -> Options {
+        Cli::try_parse_from(["fanfare"].iter().chain(flags)).map_err(|error| error.to_string()).unwrap().options
+    }
+
+    #[test]
+    fn nothing_said_is_the_default() {
+        let options = flags(&[]);
+        assert_eq!(options.listen(), ["127.0.0.1:3000".parse().unwrap()]);
+        assert_eq!(options.retention(), Retention { bytes: Some(64 << 20), ..Retention::default() });
+        assert_eq!(options.settings().unwrap().heartbeat, Duration::from_secs(15));
+    }
+
+    #[test]
+    fn flags_win_over_the_file() {
+        let file = toml::from_str(
+            "listen = ['127.0.0.1:1', '[::1]:2']\nheartbeat = 5\nretain_age = '2d'\ncors_origin = ['*']\ngap_event = 'off'",
+        );
+        let options = flags(&["--heartbeat", "7s", "--retain-bytes=1MiB", "--memory"]).or(file.unwrap());
+        let settings = options.settings().unwrap();
+        assert_eq!(settings.heartbeat, Duration::from_secs(7));
+        assert!(!settings.gap_event && options.memory() && settings.cors_origins[0].is_any());
+        assert_eq!(options.listen().len(), 2);
+        assert_eq!(options.retention().bytes, Some(1 << 20));
+        assert_eq!(options.retention().age, Some(Duration::from_secs(2 * 86400)));
+    }
+
+    #[test]
+    fn a_bad_key_or_value_is_named() {
+        for (text, named) in
+            [("hearbeat = 5", "hearbeat"), ("heartbeat = 'soon'", "soon"), ("cors_origin = ['a/b']", "a/b")]
+        {
+            let error = toml::from_str::<Options>(text).unwrap_err().to_string();
+            assert!(error.contains(named), "{error}");
+        }
+    }
+}

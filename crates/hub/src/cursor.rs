@@ -1,0 +1,143 @@
+//! Where a subscription starts.
+
+use fanfare_log::{Located, Log, Position};
+
+use crate::limits::ID_BYTES_MAX;
+
+/// Where a subscriber asks to go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cursor {
+    /// It has none: only what comes from now on.
+    Tail,
+    /// All history.
+    Earliest,
+    /// After the event of this id: the text, and the position if it reads as one.
+    After(Box<str>, Option<Position>),
+}
+
+impl Cursor {
+    /// Reads a `Last-Event-ID`, which is empty or absent if there is none.
+    pub(crate) fn parse(text: Option<&str>) -> Result<Self, InvalidCursor> {
+        match text {
+            None | Some("") => Ok(Self::Tail),
+            Some("earliest") => Ok(Self::Earliest),
+            // It is sent back in a header, so it must be able to stand in one; no event can have such an id anyway.
+            Some(text) if text.len() > ID_BYTES_MAX || text.chars().any(char::is_control) => Err(InvalidCursor),
+            Some(text) => Ok(Self::After(text.into(), text.parse().ok())),
+        }
+    }
+
+    /// Finds the position in `log` to read on from.
+    pub(crate) fn locate(&self, log: &dyn Log) -> Start {
+        let span = log.span();
+        let (text, position) = match self {
+            Self::Tail => return Start { after: span.tail, header: span.tail.to_string(), gap: None },
+            Self::Earliest => return Start { after: span.start, header: "earliest".to_owned(), gap: None },
+            Self::After(text, position) => (text, position.or_else(|| log.position_of(text))),
+        };
+        let reason = match position.map(|position| (position, log.locate(position))) {
+            Some((after, Located::Kept)) => return Start { after, header: text.to_string(), gap: None },
+            Some((_, Located::Expired)) => GapReason::Expired,
+            Some((_, Located::Unknown)) | None => GapReason::Unknown,
+        };
+        let gap = Gap { requested: text.to_string(), reason };
+        Start { after: span.start, header: "earliest".to_owned(), gap: Some(gap) }
+    }
+}
+
+/// Where a subscription starts, and what its response says of that.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) after: Position,
+    /// The response's `Last-Event-ID`: never a publisher's id that the request did not name.
+    pub(crate) header: String,
+    pub(crate) gap: Option<Gap>,
+}
+
+/// Events that the subscriber has not seen and can't get any more, or may not have.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Gap {
+    pub(crate) requested: String,
+    pub(crate) reason: GapReason,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum GapReason {
+    /// The position has left the history.
+    Expired,
+    /// Nobody knows it.
+    Unknown,
+    /// A live subscriber fell behind the history.
+    Lagged,
+}
+
+impl GapReason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+            Self::Lagged => "lagged",
+        }
+    }
+}
+
+/// A cursor that can't be an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a cursor holds no control characters and has at most {ID_BYTES_MAX} bytes: send an id as it was received")]
+pub(crate) struct InvalidCursor;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Topic, Update};
+    use fanfare_log::{Engine, Epoch, MemoryLog, Retention, Timestamp};
+
+    async fn log(ids: &[Option<&str>], filler: usize) -> MemoryLog {
+        let log = MemoryLog::new(Epoch(0xf), Retention { count: Some(0), ..Retention::default() });
+        let update = |id: &Option<&str>| {
+            let update = Update::new(Topic::new("t").unwrap(), "");
+            id.map_or_else(|| update.clone(), |id| update.clone().with_id(id.try_into().unwrap()))
+                .into_draft(Timestamp(0))
+        };
+        let filler = vec![None; filler];
+        log.append(ids.iter().chain(&filler).map(update).collect()).await.unwrap();
+        log
+    }
+
+    fn check(log: &MemoryLog, cursor: Option<&str>, after: u64, header: &str, gap: Option<GapReason>) {
+        let start = Cursor::parse(cursor).unwrap().locate(log);
+        assert_eq!((start.after.offset, start.header.as_str()), (after, header), "{cursor:?}");
+        assert_eq!(start.gap.as_ref().map(|gap| gap.reason), gap, "{cursor:?}");
+        assert_eq!(start.gap.map(|gap| gap.requested), gap.and(cursor).map(str::to_owned));
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_is_found_is_the_answer_and_no_other_id_ever_is() {
+        let log = log(&[None, Some("mine"), None, Some("mine"), None], 0).await;
+        check(&log, None, 5, "ef-5", None);
+        check(&log, Some(""), 5, "ef-5", None);
+        check(&log, Some("earliest"), 0, "earliest", None);
+        check(&log, Some("ef-3"), 3, "ef-3", None);
+        check(&log, Some("ef-0"), 0, "ef-0", None);
+        check(&log, Some("mine"), 2, "mine", None);
+        check(&log, Some("ef-6"), 0, "earliest", Some(GapReason::Unknown));
+        check(&log, Some("ee-3"), 0, "earliest", Some(GapReason::Unknown));
+        check(&log, Some("yours"), 0, "earliest", Some(GapReason::Unknown));
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_left_the_history_gets_all_that_is_kept() {
+        let log = log(&[Some("mine"), Some("twice"), None, Some("twice")], 66).await;
+        check(&log, Some("ef-1"), 6, "earliest", Some(GapReason::Expired));
+        check(&log, Some("ef-6"), 6, "ef-6", None);
+        check(&log, Some("mine"), 6, "earliest", Some(GapReason::Unknown));
+        check(&log, Some("earliest"), 6, "earliest", None);
+    }
+
+    #[test]
+    fn what_no_header_can_carry_is_no_cursor() {
+        for text in ["a\nb", "\0", "\u{85}", &"x".repeat(4097)] {
+            assert_eq!(Cursor::parse(Some(text)), Err(InvalidCursor), "{text:?}");
+        }
+    }
+}

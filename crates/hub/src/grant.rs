@@ -1,0 +1,82 @@
+//! What somebody may do.
+
+use std::sync::Arc;
+
+use fanfare_log::{Record, Visibility};
+
+use crate::selector::{Selector, Selectors};
+
+/// What somebody may publish and which private updates they may see. Every delivery and every publish is asked of one.
+#[derive(Debug, Clone, Default)]
+pub struct Grant {
+    publish: Selectors,
+    subscribe: Selectors,
+}
+
+impl Grant {
+    /// May publish where every topic of an update is in `publish`, and sees private updates with a topic in
+    /// `subscribe`.
+    #[must_use]
+    pub fn new(publish: Selectors, subscribe: Selectors) -> Self {
+        Self { publish, subscribe }
+    }
+
+    /// May do everything: what everyone has on a hub without keys, where nobody can be told apart.
+    #[must_use]
+    pub fn everything() -> Self {
+        let all = || [Selector::all()].into_iter().collect();
+        Self::new(all(), all())
+    }
+
+    /// Whether an update on these topics may be published.
+    #[must_use]
+    pub fn may_publish(&self, topics: &[Arc<str>]) -> bool {
+        self.publish.match_all(topics)
+    }
+
+    /// Whether `record` may be seen. The selectors of a subscription say where it is wanted; this says only whether it
+    /// is allowed, and a different topic of the same update may be what allows it.
+    #[must_use]
+    pub fn may_see(&self, record: &Record) -> bool {
+        match record.visibility {
+            Visibility::Public => true,
+            Visibility::Private => self.subscribe.match_any(&record.topics),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fanfare_log::{Draft, Epoch, Frame, Id, Position, Timestamp};
+
+    fn record(topics: &[&str], visibility: Visibility) -> Record {
+        let draft = Draft {
+            topics: topics.iter().map(|topic| Arc::from(*topic)).collect(),
+            id: Id::Position,
+            visibility,
+            time: Timestamp(0),
+            frame: Frame::whole(""),
+        };
+        Record::new(draft, Position::start_of(Epoch(0)))
+    }
+
+    #[test]
+    fn a_private_update_is_seen_through_any_topic_that_the_grant_covers() {
+        let selectors = || [Selector::parse("users/42/{+any}").unwrap()].into_iter().collect();
+        let grant = Grant::new(Selectors::default(), selectors());
+        assert!(grant.may_see(&record(&["books/1", "users/42/books/1"], Visibility::Private)));
+        assert!(!grant.may_see(&record(&["books/1", "users/7/books/1"], Visibility::Private)));
+        assert!(grant.may_see(&record(&["books/1"], Visibility::Public)));
+        assert!(!Grant::default().may_see(&record(&["books/1"], Visibility::Private)));
+        assert!(Grant::everything().may_see(&record(&["books/1"], Visibility::Private)));
+    }
+
+    #[test]
+    fn publishing_needs_every_topic() {
+        let grant = Grant::new([Selector::parse("a").unwrap()].into_iter().collect(), Selectors::default());
+        assert!(grant.may_publish(&["a".into()]));
+        assert!(!grant.may_publish(&["a".into(), "b".into()]));
+        assert!(!Grant::default().may_publish(&["a".into()]));
+    }
+}

@@ -1,0 +1,30 @@
+//! The page at `/`, in one file, and what it needs beside the public interface.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse};
+use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+
+use crate::Hub;
+
+const PAGE: &str = include_str!("../console/page.html");
+
+/// Nothing is loaded from anywhere, nothing is sent anywhere but here, and no other page may frame this one and trick
+/// a person into publishing.
+const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; \
+                      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+pub(crate) async fn page() -> impl IntoResponse {
+    let headers: [(HeaderName, &str); 4] = [
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (REFERRER_POLICY, "no-referrer"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, Html(PAGE))
+}
+
+/// The types of public events published lately, the oldest first.
+pub(crate) async fn types(State(hub): State<Hub>) -> impl IntoResponse {
+    ([(CACHE_CONTROL, "no-store")], Json(hub.shared.recent_types.list()))
+}

@@ -1,0 +1,73 @@
+//! Which pages of other origins may call: one policy for reading, a stricter one for publishing.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use http::header::{
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
+};
+use http::{Method, Request};
+use tower::ServiceExt;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::http::access::may_publish_from;
+use crate::origin::is_loopback_origin;
+use crate::settings::Settings;
+
+/// How long a browser may remember the answer to a preflight. Longer than two hours no browser does.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(7200);
+
+/// Wraps `routes` so that browsers let allowed pages read the answers, and no others.
+pub(crate) fn guard(routes: Router, settings: &Settings) -> Router {
+    let (to_read, to_publish) = (routes.clone().layer(reading(settings)), routes.layer(publishing(settings)));
+    Router::new().fallback(async move |request: Request<Body>| {
+        let router = if is_publish(&request) { to_publish } else { to_read };
+        router.oneshot(request).await
+    })
+}
+
+/// A preflight asks on behalf of the method that will follow.
+fn is_publish(request: &Request<Body>) -> bool {
+    match request.headers().get(ACCESS_CONTROL_REQUEST_METHOD) {
+        Some(asked) if request.method() == Method::OPTIONS => asked == "POST",
+        _ => request.method() == Method::POST,
+    }
+}
+
+/// Neither policy lets cookies through: without keys there are none to send.
+fn reading(settings: &Settings) -> CorsLayer {
+    let origins = settings.cors_origins.clone();
+    let allowed = if origins.iter().any(crate::AllowedOrigin::is_any) {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::predicate(move |origin, _| {
+            text(origin)
+                .is_some_and(|origin| is_loopback_origin(origin) || origins.iter().any(|one| one.allows(origin)))
+        })
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::HEAD])
+        .allow_headers([AUTHORIZATION, CACHE_CONTROL, LAST_EVENT_ID])
+        .expose_headers([LAST_EVENT_ID])
+        .max_age(PREFLIGHT_MAX_AGE)
+}
+
+fn publishing(settings: &Settings) -> CorsLayer {
+    let origins = settings.publish_origins.clone();
+    let allowed =
+        AllowOrigin::predicate(move |origin, _| text(origin).is_some_and(|origin| may_publish_from(origin, &origins)));
+    let headers = ["event-type", "event-id", "idempotency-key"].map(HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::POST])
+        .allow_headers(headers.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
+        .max_age(PREFLIGHT_MAX_AGE)
+}
+
+const LAST_EVENT_ID: HeaderName = fanfare_server::LastEventId::HEADER;
+
+fn text(origin: &HeaderValue) -> Option<&str> {
+    origin.to_str().ok()
+}

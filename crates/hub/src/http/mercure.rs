@@ -1,0 +1,54 @@
+//! `/.well-known/mercure`: the Mercure protocol, 0.x dialect, without tokens yet.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Uri};
+
+use crate::http::form::Form;
+use crate::http::{Problem, access, publish, subscribe};
+use crate::update::parse_retry;
+use crate::{ChosenId, Hub, InvalidUpdate, Topic, Update, UpdateType};
+
+/// `GET`: at least one `topic` is asked for, unlike at `/events`.
+pub(crate) async fn subscribe(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
+    let selectors = |query: &Form| match subscribe::parse_selectors(query)? {
+        selectors if selectors.is_empty() => {
+            Err(Problem::bad_request("the parameter `topic` is missing: `*` is everything"))
+        }
+        selectors => Ok(selectors),
+    };
+    subscribe::respond(&hub, &uri, &headers, selectors)
+}
+
+/// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the
+/// protocol says.
+pub(crate) async fn publish(State(hub): State<Hub>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
+    access::publisher(&hub, &headers)?;
+    if !publish::is_of_type(&headers, "application/x-www-form-urlencoded") {
+        return Err(Problem::unsupported_media_type("send the update as application/x-www-form-urlencoded"));
+    }
+    let text = publish::read_text(&hub, &headers, body).await?;
+    let update = update(&Form::parse(&text)?)?;
+    let ids = publish::publish(&hub, &headers, vec![update]).await?;
+    Ok(publish::answer(ids.concat()))
+}
+
+fn update(form: &Form) -> Result<Update, Problem> {
+    let mut topics = form.all("topic").map(|text| Topic::new(text).map_err(InvalidUpdate::from));
+    let canonical = topics.next().ok_or_else(|| Problem::bad_request("the field `topic` is missing"))??;
+    let mut update = Update::new(canonical, form.one("data")?.unwrap_or_default());
+    for alternate in topics {
+        update = update.with_alternate(alternate?);
+    }
+    if let Some(event_type) = form.one("type")? {
+        update = update.with_type(UpdateType::new(event_type)?);
+    }
+    if let Some(id) = form.one("id")? {
+        update = update.with_id(ChosenId::new(id)?);
+    }
+    if let Some(retry) = form.one("retry")? {
+        update = update.with_retry(parse_retry(retry)?);
+    }
+    Ok(if form.has("private") { update.private() } else { update })
+}

@@ -1,0 +1,84 @@
+//! `POST /events/{topic}`: the body is the data. Publishing is one line of curl.
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::{HeaderMap, Uri};
+use percent_encoding::percent_decode_str;
+
+use crate::http::form::Form;
+use crate::http::{Problem, access, publish};
+use crate::update::parse_retry;
+use crate::{ChosenId, Hub, InvalidUpdate, Topic, Update, UpdateType};
+
+/// The parameters that the query may have. A typing error in `private` must not make an update public, so unknown
+/// ones are refused.
+const PARAMETERS: [&str; 5] = ["type", "id", "retry", "private", "authorization"];
+
+pub(crate) async fn publish(
+    State(hub): State<Hub>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    access::publisher(&hub, &headers)?;
+    let update = update(&uri, &headers)?;
+    let data = publish::read_text(&hub, &headers, body).await?;
+    let ids = publish::publish(&hub, &headers, vec![update(data)]).await?;
+    Ok(publish::answer(ids.concat()))
+}
+
+/// What the head of the request says of the update, which then waits for its data.
+fn update(uri: &Uri, headers: &HeaderMap) -> Result<impl FnOnce(String) -> Update, Problem> {
+    let topic = topic_of(uri)?;
+    let query = Form::parse(uri.query().unwrap_or_default())?;
+    if let Some(name) = query.unknown(&PARAMETERS) {
+        return Err(Problem::bad_request(format!("there is no parameter `{name}`: use type, id, retry or private")));
+    }
+    let event_type = either(&query, "type", headers, "event-type")?.map(UpdateType::new).transpose()?;
+    let id = either(&query, "id", headers, "event-id")?.map(ChosenId::new).transpose()?;
+    let retry = query.one("retry")?.map(parse_retry).transpose()?;
+    let private = query.has("private");
+    Ok(move |data| {
+        let mut update = Update::new(topic, data);
+        if let Some(event_type) = event_type {
+            update = update.with_type(event_type);
+        }
+        if let Some(id) = id {
+            update = update.with_id(id);
+        }
+        if let Some(retry) = retry {
+            update = update.with_retry(retry);
+        }
+        if private { update.private() } else { update }
+    })
+}
+
+/// The topic behind `/events/`, percent-decoded. It may contain slashes.
+pub(crate) fn topic_of(uri: &Uri) -> Result<Topic, Problem> {
+    let path = uri.path().strip_prefix("/events/").unwrap_or_default();
+    let text = percent_decode_str(path).decode_utf8();
+    let text = text.map_err(|_| Problem::bad_request("the topic is not UTF-8 once it is percent-decoded"))?;
+    Topic::new(&text).map_err(Problem::bad_request)
+}
+
+/// A value that may stand in the query or in a header; the query's wins.
+fn either<'a>(
+    query: &'a Form,
+    parameter: &str,
+    headers: &'a HeaderMap,
+    header: &str,
+) -> Result<Option<&'a str>, Problem> {
+    if let Some(value) = query.one(parameter)? {
+        return Ok(Some(value));
+    }
+    let Some(value) = headers.get(header).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes());
+    text.map(Some).map_err(|_| Problem::bad_request(format!("the header {header} is not UTF-8")))
+}
+
+impl From<InvalidUpdate> for Problem {
+    fn from(error: InvalidUpdate) -> Self {
+        Self::bad_request(error)
+    }
+}

@@ -1,0 +1,118 @@
+//! `GET /events` and `GET /events/{topic}`: a subscription and its stream.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use fanfare_server::{EventBody, LastEventId, set_event_stream_headers};
+use futures_util::StreamExt;
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderValue, Uri};
+
+use crate::cursor::Cursor;
+use crate::http::form::Form;
+use crate::http::{Problem, access, plain};
+use crate::limits::REFUSED_RETRY_SECONDS;
+use crate::subscription::Subscription;
+use crate::topic::InvalidTopic;
+use crate::{Hub, Selector};
+
+/// `GET /events?topic=…`: the selectors of the query, or everything.
+pub(crate) async fn any(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
+    let selectors = |query: &Form| {
+        let mut selectors = parse_selectors(query)?;
+        if selectors.is_empty() {
+            selectors.push(Selector::all());
+        }
+        Ok(selectors)
+    };
+    respond(&hub, &uri, &headers, selectors)
+}
+
+/// `GET /events/{topic}`: the one topic, and the selectors of the query beside it.
+pub(crate) async fn one(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
+    let selectors = |query: &Form| {
+        let mut selectors = parse_selectors(query)?;
+        selectors.push(Selector::exact(plain::topic_of(&uri)?));
+        Ok(selectors)
+    };
+    respond(&hub, &uri, &headers, selectors)
+}
+
+/// The selectors that the query's `topic` parameters name.
+pub(crate) fn parse_selectors(query: &Form) -> Result<Vec<Selector>, Problem> {
+    query
+        .all("topic")
+        .map(|text| Selector::parse(text).map_err(|error: InvalidTopic| Problem::bad_request(error)))
+        .collect()
+}
+
+/// Answers a subscriber with its stream, or says why not.
+pub(crate) fn respond(
+    hub: &Hub,
+    uri: &Uri,
+    headers: &HeaderMap,
+    selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
+) -> Response {
+    match stream(hub, uri, headers, selectors) {
+        Ok(response) => response,
+        Err(problem) if problem.is_for_now() && is_event_source(headers) => come_back_later(
+            &problem,
+            REFUSED_RETRY_SECONDS.start + hub.shared.random() * REFUSED_RETRY_SECONDS.end / 1.5,
+        ),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+fn stream(
+    hub: &Hub,
+    uri: &Uri,
+    headers: &HeaderMap,
+    selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
+) -> Result<Response, Problem> {
+    let query = Form::parse(uri.query().unwrap_or_default())?;
+    let selectors = selectors(&query)?;
+    let topics_max = hub.shared.settings.topics_max;
+    if selectors.len() > topics_max {
+        return Err(Problem::bad_request(format!("a subscription has at most {topics_max} topics")));
+    }
+    let cursor = cursor(&query, headers)?;
+    let subscription = Subscription::new(selectors, access::subscriber());
+    let Some((start, delivery)) = hub.subscribe(subscription, &cursor) else {
+        return Err(Problem::unavailable("the hub is stopping: subscribe to it when it is back"));
+    };
+    let chunks = delivery.into_stream().map(Ok::<_, Infallible>);
+    let body = EventBody::new(chunks).keep_alive(hub.shared.settings.heartbeat);
+    let mut response = Response::new(Body::new(body));
+    set_event_stream_headers(response.headers_mut());
+    let header = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
+    response.headers_mut().insert(LastEventId::HEADER, header);
+    Ok(response)
+}
+
+/// The header, else the query's `lastEventID`, else its older spelling.
+fn cursor(query: &Form, headers: &HeaderMap) -> Result<Cursor, Problem> {
+    let header = LastEventId::from_headers(headers).map_err(Problem::bad_request)?.0;
+    let text = match &header {
+        Some(id) => Some(id.as_str()),
+        None => query.one("lastEventID")?.or(query.one("Last-Event-ID")?),
+    };
+    Cursor::parse(text).map_err(Problem::bad_request)
+}
+
+/// Whether it is a browser's `EventSource` that asks: it gives up for good on anything but 200.
+fn is_event_source(headers: &HeaderMap) -> bool {
+    headers.get(ACCEPT).is_some_and(|accept| accept == fanfare_wire::CONTENT_TYPE)
+}
+
+/// An empty stream with the reason in a comment, which an `EventSource` takes as a cause to reconnect.
+pub(crate) fn come_back_later(problem: &Problem, seconds: f64) -> Response {
+    let mut body = Vec::new();
+    fanfare_wire::encode_comment(problem.detail(), &mut body);
+    fanfare_wire::encode_retry(Duration::from_secs_f64(seconds), &mut body);
+    let mut response = Response::new(Body::from(body));
+    set_event_stream_headers(response.headers_mut());
+    response
+}

@@ -1,0 +1,314 @@
+//! The hub: what publishing and subscribing come together in, without HTTP.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryLog, Position, Retention};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock::{Clock, SystemClock};
+use crate::cursor::{Cursor, Start};
+use crate::delivery::Delivery;
+use crate::figures::{Counters, Figures};
+use crate::limits::TRIM_INTERVAL;
+use crate::recent_types::RecentTypes;
+use crate::settings::Settings;
+use crate::subscription::Subscription;
+use crate::topic::Topic;
+use crate::update::Update;
+
+/// An event hub. A handle: clones are the same hub, which lives as long as one of them.
+///
+/// ```
+/// use fanfare_hub::{Hub, Topic, Update};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let hub = Hub::builder().build().await?;
+/// let id = hub.publish(Update::new(Topic::new("greetings")?, "hello")).await?;
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// hub.run(listener, async { /* until told to stop */ }).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Hub {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl Hub {
+    /// A hub with a history of 64 MiB in memory, unless told otherwise.
+    pub fn builder() -> HubBuilder {
+        HubBuilder::default()
+    }
+
+    /// Publishes one update and gives its id, once it is durable and before subscribers have it.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] says whether it was stored.
+    pub async fn publish(&self, update: Update) -> Result<String, PublishError> {
+        let ids = self.publish_batch(vec![update]).await?;
+        ids.into_iter().next().ok_or(PublishError::BatchSize)
+    }
+
+    /// Publishes several updates, all or none, next to each other in the order given, and gives their ids.
+    ///
+    /// # Errors
+    ///
+    /// [`PublishError`] says whether they were stored.
+    pub async fn publish_batch(&self, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
+        self.check(&updates)?;
+        for event_type in updates.iter().filter_map(Update::public_type) {
+            self.shared.recent_types.note(event_type);
+        }
+        let now = self.shared.clock.now();
+        let drafts: Vec<_> = updates.into_iter().map(|update| update.into_draft(now)).collect();
+        let ids: Vec<Id> = drafts.iter().map(|draft| draft.id.clone()).collect();
+        let positions = self.shared.engine.append(drafts).await?;
+        self.shared.counters.published.inc_by(positions.len() as u64);
+        let name = |(id, position): (Id, Position)| match id {
+            Id::Chosen(id) => id.to_string(),
+            Id::Position => position.to_string(),
+        };
+        Ok(ids.into_iter().zip(positions).map(name).collect())
+    }
+
+    fn check(&self, updates: &[Update]) -> Result<(), PublishError> {
+        if self.is_draining() {
+            return Err(PublishError::Draining);
+        }
+        if updates.is_empty() || updates.len() > BATCH_EVENTS_MAX {
+            return Err(PublishError::BatchSize);
+        }
+        for update in updates {
+            if update.topics().len() > self.shared.settings.topics_max {
+                return Err(PublishError::Topics(self.shared.settings.topics_max));
+            }
+            if let Some(topic) = update.topics().iter().find(|topic| topic.is_reserved()) {
+                return Err(PublishError::Reserved(topic.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The hub's own figures now.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let Shared { counters, log, .. } = &*self.shared;
+        let usage = log.usage();
+        Figures {
+            subscribers: u64::try_from(counters.subscribers.get()).unwrap_or(0),
+            published: counters.published.get(),
+            delivered: counters.delivered.get(),
+            gaps: counters.gaps(),
+            log_events: usage.count,
+            log_bytes: usage.bytes,
+        }
+    }
+
+    /// Starts serving a subscription from `cursor`. `None` if the hub is stopping.
+    pub(crate) fn subscribe(&self, subscription: Subscription, cursor: &Cursor) -> Option<(Start, Delivery)> {
+        if self.is_draining() {
+            return None;
+        }
+        let start = cursor.locate(&*self.shared.log);
+        let header = Start { after: start.after, header: start.header.clone(), gap: None };
+        Some((header, Delivery::new(self.shared.clone(), subscription, start)))
+    }
+
+    /// Takes no publish and no subscription from now on, and ends the streams, spread over the drain time.
+    pub(crate) fn drain(&self) {
+        let window = self.shared.settings.drain;
+        self.shared.phase.send_if_modified(|phase| {
+            let begins = *phase == Phase::Running;
+            if begins {
+                *phase = Phase::Draining { begun: Instant::now(), window };
+            }
+            begins
+        });
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.shared.phase.borrow() != Phase::Running
+    }
+}
+
+/// What all of a hub's handles and subscribers share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) tail: watch::Sender<Position>,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) counters: Counters,
+    pub(crate) recent_types: RecentTypes,
+    clock: Arc<dyn Clock>,
+    random: Mutex<fastrand::Rng>,
+}
+
+impl Shared {
+    /// A random share of `window`, to keep a crowd of clients from coming back at once.
+    pub(crate) fn share_of(&self, window: Duration) -> Duration {
+        window.mul_f64(self.random())
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn random(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("settings", &self.settings).field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+/// Where a hub is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// Every stream ends at a moment of its own in the window.
+    Draining {
+        begun: Instant,
+        window: Duration,
+    },
+}
+
+/// Makes a [`Hub`].
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it builds"]
+pub struct HubBuilder {
+    settings: Settings,
+    stores: Option<(Arc<dyn Engine>, Arc<dyn Log>)>,
+    clock: Option<Arc<dyn Clock>>,
+    seed: Option<u64>,
+}
+
+impl HubBuilder {
+    /// How the hub behaves.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Keeps the history in memory, within `retention`, in place of 64 MiB.
+    pub fn memory(self, retention: Retention) -> Self {
+        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
+        let log = Arc::new(MemoryLog::new(Epoch(clock.now().0), retention));
+        self.log(log)
+    }
+
+    /// Keeps the history in `log`, which also makes the order.
+    pub fn log<L: Log + 'static>(mut self, log: Arc<L>) -> Self {
+        self.stores = Some((log.clone(), log));
+        self
+    }
+
+    /// Takes the time of day from `clock` in place of the machine's.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Draws jitter from this seed, so that a test can repeat it.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Makes the hub and starts its upkeep. Must be called in a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] names the setting that can't be.
+    #[expect(clippy::unused_async, reason = "a hub on a distributed engine connects to it here")]
+    pub async fn build(self) -> Result<Hub, BuildError> {
+        if self.settings.heartbeat.is_zero() {
+            return Err(BuildError::Heartbeat);
+        }
+        let builder = if self.stores.is_none() {
+            self.memory(Retention { bytes: Some(64 << 20), ..Retention::default() })
+        } else {
+            self
+        };
+        let Self { settings, stores: Some((engine, log)), clock, seed } = builder else {
+            return Err(BuildError::Log);
+        };
+        let tail = watch::Sender::new(log.span().tail);
+        let notify = tail.clone();
+        log.on_advance(Box::new(move |position| {
+            notify.send_if_modified(|tail| {
+                let advances = position > *tail;
+                *tail = (*tail).max(position);
+                advances
+            });
+        }));
+        let shared = Shared {
+            settings,
+            engine,
+            log,
+            tail,
+            phase: watch::Sender::new(Phase::Running),
+            counters: Counters::default(),
+            recent_types: RecentTypes::default(),
+            clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
+            random: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
+        };
+        let hub = Hub { shared: Arc::new(shared) };
+        hub.keep_up();
+        Ok(hub)
+    }
+}
+
+impl Hub {
+    /// Trims the log by age, as long as there is a hub.
+    fn keep_up(&self) {
+        let shared = Arc::downgrade(&self.shared);
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(TRIM_INTERVAL);
+            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let Some(shared) = shared.upgrade() else { return };
+                shared.log.trim(shared.clock.now());
+            }
+        });
+    }
+}
+
+/// A hub that can't be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The heartbeat is zero.
+    #[error("the heartbeat must be longer than zero: it is a comment to every subscriber each time")]
+    Heartbeat,
+    /// There is no log.
+    #[error("a hub needs a log")]
+    Log,
+}
+
+/// An update that was not published.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// The hub is stopping.
+    #[error("the hub is stopping: publish to it when it is back")]
+    Draining,
+    /// Too many events, or none.
+    #[error("a batch has 1 to {BATCH_EVENTS_MAX} events")]
+    BatchSize,
+    /// Too many topics.
+    #[error("an update has at most {0} topics")]
+    Topics(usize),
+    /// A topic of the hub's own namespace.
+    #[error("the topic `{0}` is in the namespace that the hub keeps for itself")]
+    Reserved(Topic),
+    /// The log did not confirm it.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}

@@ -1,0 +1,49 @@
+//! What the hub takes and holds at most. What an operator can set is in [`Settings`](crate::Settings).
+
+use std::time::Duration;
+
+/// A topic or a selector, in bytes. Mercure's reference hub bounds patterns at the same size.
+pub(crate) const TOPIC_BYTES_MAX: usize = 4096;
+
+/// An id that a publisher chose, in bytes: a browser sends it back in a header, and servers commonly refuse heads over
+/// 8 KiB.
+pub(crate) const ID_BYTES_MAX: usize = 4096;
+
+/// An event type, in bytes. Types are names in programs.
+pub(crate) const TYPE_BYTES_MAX: usize = 1024;
+
+/// The program that a URI Template compiles to, in bytes of memory. `{x:9999}` alone would need a megabyte.
+pub(crate) const TEMPLATE_PROGRAM_BYTES_MAX: usize = 256 << 10;
+
+/// What one read of the log gives a subscriber: about the size of a socket's send buffer in bytes, and a few
+/// milliseconds of work in records that are looked at, so that other subscribers get their turn.
+pub(crate) const READ_RECORDS_MAX: usize = 1024;
+pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
+pub(crate) const READ_EXAMINED_MAX: usize = 4096;
+
+/// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
+pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
+
+/// How long a client may take to send the head of a request, and to begin with one on a new connection.
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a publisher may take to send the body.
+pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Connections that are accepted past the limit in order to be told 503; what comes beyond is closed unheard.
+pub(crate) const REFUSED_CONNECTIONS_MAX: usize = 64;
+
+/// How long an accept loop rests when the process is out of files: retrying at once would spin (EMFILE stays ready).
+pub(crate) const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
+
+/// How long connections get to finish what they are writing once the drain is over.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// When a subscriber who is refused for now shall come back, in seconds; the spread keeps a crowd apart.
+pub(crate) const REFUSED_RETRY_SECONDS: std::ops::Range<f64> = 5.0..15.0;
+
+/// Event types remembered for the console page, whose `EventSource` hears only the names it asks for.
+pub(crate) const RECENT_TYPES_MAX: usize = 64;
+
+/// How often the log is trimmed by age; its slack is ten times that.
+pub(crate) const TRIM_INTERVAL: Duration = Duration::from_secs(1);

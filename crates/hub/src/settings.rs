@@ -1,0 +1,47 @@
+//! What an operator can set.
+
+use std::time::Duration;
+
+use crate::origin::AllowedOrigin;
+
+/// How a hub behaves. Every field has a default that suits one machine and a newcomer.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// A comment is sent to a subscriber to whom nothing was sent for so long: proxies close idle connections, most of
+    /// them after 30 to 60 seconds.
+    pub heartbeat: Duration,
+    /// Whether a subscriber who missed events is told so in the stream. If not, only the response header tells, and one
+    /// who falls behind is disconnected so that its reconnect can see it.
+    pub gap_event: bool,
+    /// Origins whose pages may subscribe, beside those of this machine.
+    pub cors_origins: Vec<AllowedOrigin>,
+    /// Origins whose pages may publish, beside those of this machine.
+    pub publish_origins: Vec<AllowedOrigin>,
+    /// The body of a publish, in bytes.
+    pub body_bytes_max: usize,
+    /// Selectors of one subscription, and topics of one update.
+    pub topics_max: usize,
+    /// Connections in all.
+    pub connections_max: usize,
+    /// How long streams may take to end when the hub stops.
+    pub drain: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            heartbeat: Duration::from_secs(15),
+            gap_event: true,
+            cors_origins: Vec::new(),
+            publish_origins: Vec::new(),
+            // Mercure's reference hub takes as much, and a browser as much in one event without trouble.
+            body_bytes_max: 1 << 20,
+            topics_max: 1000,
+            // A connection on the general path costs about 20 KiB: 2 GB of memory, and more files than most systems
+            // give a process.
+            connections_max: 100_000,
+            drain: Duration::from_secs(10),
+        }
+    }
+}
