@@ -10,11 +10,12 @@ mod serve;
 
 mod publish;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Parser)]
 #[command(name = "fanfare", version, about = "Server-sent events: a hub, and both of its ends", max_term_width = 100)]
@@ -42,8 +43,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let log = std::env::var("FANFARE_LOG").unwrap_or_else(|_| "info".to_owned());
-    tracing_subscriber::fmt().with_env_filter(log).with_writer(io::stderr).with_target(false).init();
+    start_log();
     let outcome = match Cli::parse().command {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
@@ -59,6 +59,14 @@ async fn main() -> ExitCode {
         let code = error.downcast_ref::<Failure>().map_or(1, |failure| failure.code);
         ExitCode::from(code)
     })
+}
+
+/// Log lines go to stderr, where they are no part of what a command prints.
+fn start_log() {
+    let level = std::env::var("FANFARE_LOG").unwrap_or_else(|_| "info".to_owned());
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(colours);
+    log.with_env_filter(EnvFilter::new(level)).init();
 }
 
 /// Whoever read our output has gone, as `head` does: that is no error.

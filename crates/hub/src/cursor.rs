@@ -100,7 +100,7 @@ mod tests {
                 .into_draft(Timestamp(0))
         };
         let filler = vec![None; filler];
-        log.append(ids.iter().chain(&filler).map(update).collect()).await.unwrap();
+        Engine::append(&log, ids.iter().chain(&filler).map(update).collect()).await.unwrap();
         log
     }
 

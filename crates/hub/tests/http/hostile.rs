@@ -1,0 +1,116 @@
+//! Bytes that no client should send. After each the hub still serves others.
+
+use fanfare_log::Retention;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::running::{PATIENCE, Running};
+
+/// Sends `bytes` and reads what comes until the hub closes, or has answered.
+async fn say(stream: &mut TcpStream, bytes: &[u8]) -> String {
+    // The hub may close before all is written.
+    let _ = stream.write_all(bytes).await;
+    let mut answer = vec![0; 4096];
+    let mut length = 0;
+    while !answer[..length].windows(4).any(|end| end == b"\r\n\r\n") && length < answer.len() {
+        match tokio::time::timeout(PATIENCE, stream.read(&mut answer[length..])).await.unwrap() {
+            Ok(0) | Err(_) => break,
+            Ok(read) => length += read,
+        }
+    }
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+fn status(answer: &str) -> &str {
+    answer.split(' ').nth(1).unwrap_or("closed")
+}
+
+#[tokio::test]
+async fn malformed_requests_are_refused_and_nothing_is_published() {
+    let hub = Running::start().await;
+    let long_head = format!("GET /events HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(64 << 10));
+    let long_target = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(64 << 10));
+    let many_headers = format!("GET /events HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "A: b\r\n".repeat(500));
+    for (request, statuses) in [
+        ("\x16\x03\x01\x02\0\x01\0\x01", &["400", "closed"][..]),
+        ("GET\r\n\r\n", &["400"]),
+        ("GET /events HTTP/9.9\r\n\r\n", &["400", "505"]),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n", &["400"]),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\nx", &["400"]),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxy", &["400"]),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, nonsense\r\n\r\n", &["400", "501"]),
+        ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", &["400"]),
+        ("GET /events HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", &["400"]),
+        ("GET /events HTTP/1.1\r\nHost: localhost\r\nBad Header: x\r\n\r\n", &["400"]),
+        (&long_head, &["431", "400"]),
+        (&long_target, &["414", "431", "400"]),
+        (&many_headers, &["431", "400"]),
+    ] {
+        let answer = say(&mut hub.connect().await, request.as_bytes()).await;
+        assert!(statuses.contains(&status(&answer)), "{:?} {answer:?}", &request[..request.len().min(120)]);
+    }
+    assert_eq!(hub.hub.figures().published, 0);
+    assert_eq!(hub.post("/events/a").body("x").send().await.unwrap().status(), 200);
+}
+
+/// hyper reads such a body as chunked, as RFC 9112 (section 6.3) allows, and closes: what follows is never a request.
+#[tokio::test]
+async fn two_lengths_smuggle_nothing() {
+    let hub = Running::start().await;
+    for lengths in
+        ["Content-Length: 3\r\nTransfer-Encoding: chunked", "Transfer-Encoding: chunked\r\nContent-Length: 3"]
+    {
+        let outer = format!("POST /events/outer HTTP/1.1\r\nHost: localhost\r\n{lengths}\r\n\r\n0\r\n\r\n");
+        let inner = "POST /events/inner HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+        let mut stream = hub.connect().await;
+        say(&mut stream, format!("{outer}{inner}").as_bytes()).await;
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.unwrap();
+    }
+    let mut all = hub.resume("/events/inner", "earliest").await;
+    hub.publish("inner", "the only one").await;
+    assert_eq!(all.data(1).await, ["the only one"]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_cut_off_publishes_nothing() {
+    let hub = Running::start().await;
+    let mut stream = hub.connect().await;
+    stream.write_all(b"POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap();
+    assert_eq!(hub.hub.figures().published, 0);
+}
+
+#[tokio::test]
+async fn connections_past_the_limit_are_told_so_and_places_become_free() {
+    let hub = Running::with(|settings| settings.connections_max = 2, Retention::default()).await;
+    let request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut first = hub.connect().await;
+    let mut second = hub.connect().await;
+    assert_eq!(status(&say(&mut first, request).await), "200");
+    assert_eq!(status(&say(&mut second, request).await), "200");
+    let answer = say(&mut hub.connect().await, request).await;
+    assert_eq!(status(&answer), "503", "{answer}");
+    assert!(answer.contains("retry-after: 5") && answer.contains("connection: close"), "{answer}");
+    drop(first);
+    tokio::time::timeout(PATIENCE, async { while status(&say(&mut hub.connect().await, request).await) != "200" {} })
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_subscriber_that_goes_away_is_noticed() {
+    let hub = Running::start().await;
+    let mut stream = hub.connect().await;
+    say(&mut stream, b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(hub.hub.figures().subscribers, 1);
+    drop(stream);
+    tokio::time::timeout(PATIENCE, async {
+        while hub.hub.figures().subscribers > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+}
