@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use fanfare_hub::{Hub, RunError};
+use fanfare_hub::Hub;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -36,9 +36,11 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 
 /// Runs a hub until a signal ends it. `start` is called when it listens.
 pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow::Result<ExitCode> {
-    let hub = Hub::builder().settings(options.settings()?).memory(options.retention()).build().await?;
+    let hub = Hub::builder().settings(options.settings()?).memory(options.retention()).build().await;
+    let hub = hub.map_err(|error| Failure::usage(error.to_string()))?;
     let mut listeners = Vec::new();
     for address in options.listen() {
+        hub.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;
         let why = || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
         listeners.push(TcpListener::bind(address).await.with_context(why)?);
     }
@@ -56,10 +58,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     greet(&addresses);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
-        ended?.map_err(|error| match error {
-            RunError::Exposed(_) => anyhow::Error::new(Failure::usage(error.to_string())),
-            error => error.into(),
-        })?;
+        ended??;
     }
     Ok(ExitCode::SUCCESS)
 }

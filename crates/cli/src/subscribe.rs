@@ -4,14 +4,16 @@ use std::future::ready;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
-use fanfare_client::{Event, EventId, EventSource, Kind, News, NewsStream, RetryPolicy};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Method, Url};
+use fanfare_client::{Event, EventId, Interruption, Kind, News, NewsStream};
+use reqwest::Method;
+use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::Failure;
 use crate::units::{parse_duration, parse_size};
+
+mod request;
 
 mod terminal;
 
@@ -22,7 +24,8 @@ mod output;
 mod resume;
 
 use output::Output;
-use print::Printer;
+use print::{Printer, reason};
+use request::{builder, parse_header, parse_id, parse_token};
 use resume::ResumeFile;
 
 /// Prints a stream of events, reconnecting as a browser does
@@ -138,8 +141,6 @@ Examples:
 
 Exit codes: 0 ended as asked, 2 wrong usage, 3 failed for good, 4 could not connect, was cut off, or gave up";
 
-/// Wrong usage: what the user gave can't be used.
-const EXIT_USAGE: u8 = 2;
 /// The server's answer, or the URL, will not do, also not later.
 const EXIT_FAILED: u8 = 3;
 /// No connection, or no more patience.
@@ -154,16 +155,25 @@ const RESUME_INTERVAL: Duration = Duration::from_secs(1);
 /// How long the end waits for whoever reads the output.
 const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs the command. What it has to say is said when it returns.
-pub(crate) async fn run(args: SubscribeArgs) -> ExitCode {
-    match prepare(&args) {
-        Ok(session) => session.run(&args).await,
-        Err(error) => {
-            terminal::note(&format!("{error:#}"));
-            let is_url = error.downcast_ref::<fanfare_client::Error>().is_some_and(|error| error.kind() == Kind::Url);
-            ExitCode::from(if is_url { EXIT_FAILED } else { EXIT_USAGE })
+pub(crate) async fn run(args: SubscribeArgs) -> anyhow::Result<ExitCode> {
+    let printer = Printer::new(args.output, args.comments);
+    let mut output = Output::new();
+    let resume = args.resume_file.as_deref().map(ResumeFile::open).transpose().map_err(|error| usage(&error))?;
+    let builder = builder(&args, resume.as_ref()).map_err(|error| usage(&error))?;
+    match builder.news() {
+        Ok(news) => Session { news, printer, output, resume, printed: 0 }.run(&args).await,
+        Err(error) if error.kind() == Kind::Url => {
+            printer.unusable(&error, output.text());
+            output.flush().await?;
+            Err(Failure::refused(reason(&error)).into())
         }
+        Err(error) => Err(usage(&error.into())),
     }
+}
+
+/// What the user gave can't be used.
+fn usage(error: &anyhow::Error) -> anyhow::Error {
+    Failure::usage(format!("{error:#}")).into()
 }
 
 /// A subscription at work.
@@ -176,42 +186,19 @@ struct Session {
 }
 
 impl Session {
-    async fn run(mut self, args: &SubscribeArgs) -> ExitCode {
-        let stop = async {
-            let max_time = async {
-                match args.max_time {
-                    Some(time) => sleep(time).await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                () = max_time => {}
-            }
-        };
+    async fn run(mut self, args: &SubscribeArgs) -> anyhow::Result<ExitCode> {
         let outcome = tokio::select! {
             biased;
-            () = stop => Ok(ExitCode::SUCCESS),
+            () = asked_to_stop(args.max_time) => Ok(ExitCode::SUCCESS),
             outcome = self.follow(args) => outcome,
         };
-        let finished = timeout(LAST_WRITE_TIMEOUT, self.settle()).await;
-        match outcome {
-            // A reader that is gone wants no more: that is no failure.
-            Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
-            Err(error) => {
-                terminal::note(&format!("{error:#}"));
-                ExitCode::from(EXIT_USAGE)
-            }
-            Ok(code) => match finished {
-                Ok(Err(error)) if !is_closed_pipe(&error) => {
-                    terminal::note(&format!("{error:#}"));
-                    ExitCode::from(EXIT_USAGE)
-                }
-                Ok(_) => code,
-                // A reader that does not read: the write holds a thread, and the runtime would wait for it for ever.
-                Err(_) => std::process::exit(0),
-            },
-        }
+        let code = outcome?;
+        let Ok(settled) = timeout(LAST_WRITE_TIMEOUT, self.settle()).await else {
+            // A reader that does not read: the write holds a thread, and the runtime would wait for it for ever.
+            std::process::exit(0);
+        };
+        settled?;
+        Ok(code)
     }
 
     async fn follow(&mut self, args: &SubscribeArgs) -> anyhow::Result<ExitCode> {
@@ -282,142 +269,30 @@ impl Session {
     }
 }
 
+/// Ctrl-C, or the end of `--max-time`.
+async fn asked_to_stop(max_time: Option<Duration>) {
+    let max_time = async {
+        match max_time {
+            Some(time) => sleep(time).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        // Without a handler Ctrl-C ends the program as it always does.
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        () = max_time => {}
+    }
+}
+
 /// What a closed connection means for a script.
-fn exit_code(interruption: &fanfare_client::Interruption, args: &SubscribeArgs) -> ExitCode {
+fn exit_code(interruption: &Interruption, args: &SubscribeArgs) -> ExitCode {
     let error = interruption.error();
     let was_told_to_stop = error.status().is_some_and(|status| status == reqwest::StatusCode::NO_CONTENT);
     let has_ended = args.no_reconnect && error.kind() == Kind::EndOfStream;
     if was_told_to_stop || has_ended {
         return ExitCode::SUCCESS;
     }
-    let is_final = matches!(error.kind(), Kind::Status | Kind::ContentType | Kind::Url | Kind::Redirect | Kind::Request);
+    let is_final =
+        matches!(error.kind(), Kind::Status | Kind::ContentType | Kind::Url | Kind::Redirect | Kind::Request);
     ExitCode::from(if is_final && !interruption.has_given_up() { EXIT_FAILED } else { EXIT_DISCONNECTED })
 }
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
-    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// Everything that can be wrong with the arguments is found here, before the first request.
-fn prepare(args: &SubscribeArgs) -> anyhow::Result<Session> {
-    let resume = args.resume_file.as_deref().map(ResumeFile::open).transpose()?;
-    let mut builder = EventSource::builder(url(args)?)
-        .client_builder(client(args)?)
-        .headers(headers(args))
-        .retry(retry_policy(args));
-    if let Some(data) = &args.data {
-        builder = builder.method(Method::POST).body(body(data)?);
-    }
-    if let Some(method) = &args.method {
-        builder = builder.method(method.clone());
-    }
-    let resumed = resume.as_ref().and_then(ResumeFile::last_event_id);
-    if let Some(id) = resumed.or(args.last_event_id.as_ref()) {
-        builder = builder.last_event_id(id.clone());
-    }
-    if let Some(timeout) = args.idle_timeout.filter(|timeout| !timeout.is_zero()) {
-        builder = builder.idle_timeout(timeout);
-    }
-    if let Some(size) = args.max_event_size {
-        builder = builder.max_event_size(usize::try_from(size).unwrap_or(usize::MAX));
-    }
-    let printer = Printer::new(args.output, args.comments);
-    Ok(Session { news: builder.news()?, printer, output: Output::new(), resume, printed: 0 })
-}
-
-fn url(args: &SubscribeArgs) -> Result<String, fanfare_client::Error> {
-    let text = with_scheme(&args.url);
-    // What does not parse is refused by the client, with the reason.
-    let Ok(mut url) = Url::parse(&text) else { return Ok(text) };
-    if !args.topics.is_empty() {
-        if matches!(url.path(), "" | "/") {
-            url.set_path("/events");
-        }
-        url.query_pairs_mut().extend_pairs(args.topics.iter().map(|topic| ("topic", topic)));
-    }
-    Ok(url.into())
-}
-
-/// `localhost:3000` is what one types, and to the URL standard it is a path of the scheme `localhost`. As curl does.
-fn with_scheme(url: &str) -> String {
-    let has_scheme = url.contains("://") || Url::parse(url).is_ok_and(|url| !url.path().starts_with(|c: char| c.is_ascii_digit()));
-    if has_scheme { url.to_owned() } else { format!("http://{url}") }
-}
-
-fn client(args: &SubscribeArgs) -> anyhow::Result<reqwest::ClientBuilder> {
-    let mut client = reqwest::Client::builder().user_agent(concat!("fanfare/", env!("CARGO_PKG_VERSION")));
-    if let Some(proxy) = &args.proxy {
-        let proxy = reqwest::Proxy::all(proxy).with_context(|| format!("--proxy: {proxy:?} is no proxy's URL"))?;
-        client = client.proxy(proxy);
-    }
-    if let Some(path) = &args.cacert {
-        let pem = std::fs::read(path).with_context(|| format!("--cacert: can't read {}", path.display()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .ok()
-            .filter(|certificates| !certificates.is_empty())
-            .with_context(|| format!("--cacert: {} holds no certificate in PEM form", path.display()))?;
-        client = client.tls_certs_only(certificates);
-    }
-    Ok(client.tls_danger_accept_invalid_certs(args.insecure))
-}
-
-fn headers(args: &SubscribeArgs) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &args.headers {
-        headers.append(name, value.clone());
-    }
-    if let Some(token) = &args.token {
-        headers.insert(AUTHORIZATION, token.clone());
-    }
-    if args.data.is_some() {
-        // As curl does.
-        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        headers.entry(CONTENT_TYPE).or_insert(form);
-    }
-    headers
-}
-
-fn retry_policy(args: &SubscribeArgs) -> RetryPolicy {
-    let mut policy = if args.no_reconnect { RetryPolicy::never() } else { RetryPolicy::default() };
-    if args.retry_on_status {
-        policy = policy.on_transient_statuses();
-    }
-    if let Some(retries) = args.max_retries {
-        policy = policy.retries_max(retries);
-    }
-    policy
-}
-
-fn body(data: &str) -> anyhow::Result<Vec<u8>> {
-    match data.strip_prefix('@') {
-        None => Ok(data.as_bytes().to_vec()),
-        Some("-") => {
-            let mut body = Vec::new();
-            std::io::Read::read_to_end(&mut std::io::stdin(), &mut body).context("--data: can't read standard input")?;
-            Ok(body)
-        }
-        Some(path) => std::fs::read(path).with_context(|| format!("--data: can't read {path}")),
-    }
-}
-
-fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
-    let name = HeaderName::try_from(name.trim()).map_err(|_| format!("{name:?} is no header's name"))?;
-    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| "the value holds a control character")?;
-    Ok((name, value))
-}
-
-fn parse_token(text: &str) -> Result<HeaderValue, String> {
-    let value = HeaderValue::try_from(format!("Bearer {}", text.trim()));
-    let mut value = value.map_err(|_| "the token holds a control character")?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-fn parse_id(text: &str) -> Result<EventId, String> {
-    EventId::new(text).map_err(|error| format!("the id {error}"))
-}
-
-#[cfg(test)]
-mod tests;

@@ -12,6 +12,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, Start};
 use crate::delivery::Delivery;
 use crate::figures::{Counters, Figures};
+use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::TRIM_INTERVAL;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
@@ -74,6 +75,30 @@ impl Hub {
             Id::Position => position.to_string(),
         };
         Ok(ids.into_iter().zip(positions).map(name).collect())
+    }
+
+    /// Publishes as [`publish_batch`](Self::publish_batch) does, unless the same key was published within the last two
+    /// minutes: then nothing is stored, and the first answer is given again. Goes on if the caller goes away, so that
+    /// asking again finds the answer.
+    ///
+    /// # Errors
+    ///
+    /// As `publish_batch`, and [`PublishError::IdempotencyKeys`]. A publish that failed may be tried again with its key.
+    pub async fn publish_once(&self, key: &IdempotencyKey, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
+        let answer = self.shared.answers.of(key, updates.len(), Instant::now()).ok_or(PublishError::IdempotencyKeys)?;
+        let hub = self.clone();
+        let published = tokio::spawn(async move {
+            let mut answer = answer.lock().await;
+            if let Some(ids) = &*answer {
+                return Ok(ids.clone());
+            }
+            let ids = hub.publish_batch(updates).await?;
+            *answer = Some(ids.clone());
+            Ok(ids)
+        });
+        published
+            .await
+            .unwrap_or_else(|error| Err(AppendError::maybe_stored("the publish broke off").with_source(error).into()))
     }
 
     fn check(&self, updates: &[Update]) -> Result<(), PublishError> {
@@ -145,6 +170,7 @@ pub(crate) struct Shared {
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
     pub(crate) recent_types: RecentTypes,
+    answers: Answers,
     clock: Arc<dyn Clock>,
     random: Mutex<fastrand::Rng>,
 }
@@ -255,6 +281,7 @@ impl HubBuilder {
             phase: watch::Sender::new(Phase::Running),
             counters: Counters::default(),
             recent_types: RecentTypes::default(),
+            answers: Answers::default(),
             clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
             random: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
         };
@@ -308,6 +335,9 @@ pub enum PublishError {
     /// A topic of the hub's own namespace.
     #[error("the topic `{0}` is in the namespace that the hub keeps for itself")]
     Reserved(Topic),
+    /// More publishes with an idempotency key than can be remembered.
+    #[error("too many publishes with an idempotency key in two minutes: wait, or publish in larger batches")]
+    IdempotencyKeys,
     /// The log did not confirm it.
     #[error(transparent)]
     Append(#[from] AppendError),

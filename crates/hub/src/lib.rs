@@ -26,6 +26,7 @@ mod topic;
 mod uri_template;
 
 mod cursor;
+mod idempotency;
 mod subscription;
 mod update;
 
@@ -42,6 +43,7 @@ pub use delivery::GAP_TYPE;
 pub use figures::Figures;
 pub use grant::Grant;
 pub use hub::{BuildError, Hub, HubBuilder, PublishError};
+pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;
 pub use selector::{Selector, Selectors};

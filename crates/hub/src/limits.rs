@@ -47,3 +47,11 @@ pub(crate) const RECENT_TYPES_MAX: usize = 64;
 
 /// How often the log is trimmed by age; its slack is ten times that.
 pub(crate) const TRIM_INTERVAL: Duration = Duration::from_secs(1);
+
+/// An idempotency key, in bytes, and how long it is remembered: the promise to publishers is two minutes.
+pub(crate) const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+pub(crate) const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(120);
+
+/// Keys remembered, and bytes of them with their answers: some 500 publishes with a key each second for two minutes.
+pub(crate) const IDEMPOTENCY_KEYS_MAX: usize = 1 << 16;
+pub(crate) const IDEMPOTENCY_BYTES_MAX: usize = 64 << 20;

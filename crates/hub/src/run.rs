@@ -36,9 +36,7 @@ impl Hub {
     /// [`RunError::Exposed`] if others than this machine could connect: without keys anyone may publish.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let address = listener.local_addr()?;
-        if !address.ip().is_loopback() {
-            return Err(RunError::Exposed(address));
-        }
+        self.may_listen(address)?;
         let mut server = Server::new(self);
         server.accept(&listener, shutdown).await;
         self.drain();
@@ -52,6 +50,15 @@ impl Hub {
         drop(listener);
         server.close().await;
         Ok(())
+    }
+
+    /// Whether it is safe to listen on `address`: what [`run`](Self::run) asks first.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Exposed`] if others than this machine could connect.
+    pub fn may_listen(&self, address: SocketAddr) -> Result<(), RunError> {
+        if address.ip().is_loopback() { Ok(()) } else { Err(RunError::Exposed(address)) }
     }
 
     /// Waits until no stream is open.

@@ -87,6 +87,13 @@ impl Printer {
         }
     }
 
+    /// Appends that there is no connection to make at all. It is said as if one had failed.
+    pub(crate) fn unusable(&self, error: &Error, out: &mut String) {
+        if self.format == Format::Json {
+            self.line(&error_line(error, &reason(error), None), out);
+        }
+    }
+
     /// Whether there is something to say on standard error.
     pub(crate) fn has_note(&self, news: &News) -> bool {
         self.format != Format::Json && matches!(news, News::Open(_) | News::Skipped(_) | News::Error(_))
@@ -123,14 +130,7 @@ impl Printer {
             }
             News::Error(interruption) => {
                 let error = interruption.error();
-                let retry_in = interruption.retry_in();
-                let line = Line::Error {
-                    state: if retry_in.is_some() { "connecting" } else { "closed" },
-                    reason: &reason(error),
-                    retry_in_ms: retry_in.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-                    status: error.status().map(|status| status.as_u16()),
-                };
-                self.line(&line, out);
+                self.line(&error_line(error, &reason(error), interruption.retry_in()), out);
             }
             _ => {}
         }
@@ -145,8 +145,17 @@ impl Printer {
     }
 }
 
+fn error_line<'a>(error: &Error, reason: &'a str, retry_in: Option<Duration>) -> Line<'a> {
+    Line::Error {
+        state: if retry_in.is_some() { "connecting" } else { "closed" },
+        reason,
+        retry_in_ms: retry_in.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        status: error.status().map(|status| status.as_u16()),
+    }
+}
+
 /// What happened and its root; the layers of an HTTP library in between say nothing to a user.
-fn reason(error: &Error) -> String {
+pub(crate) fn reason(error: &Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |&cause| cause.source());
     match causes.last() {
         Some(root) => format!("{error}: {root}"),

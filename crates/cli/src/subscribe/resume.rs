@@ -29,7 +29,9 @@ impl ResumeFile {
             Ok(metadata) if !metadata.is_file() => {
                 anyhow::bail!("--resume-file: {} is no regular file", path.display())
             }
-            Ok(_) => fs::read_to_string(&path).with_context(|| format!("--resume-file: can't read {}", path.display()))?,
+            Ok(_) => {
+                fs::read_to_string(&path).with_context(|| format!("--resume-file: can't read {}", path.display()))?
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => {
                 return Err(error).with_context(|| format!("--resume-file: can't read {}", path.display()));

@@ -8,7 +8,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 
 use crate::http::{Problem, access};
 use crate::limits::BODY_TIMEOUT;
-use crate::{Hub, PublishError, Update};
+use crate::{Hub, IdempotencyKey, PublishError, Update};
 
 /// Reads the body as text, within the limits on its size and time.
 pub(crate) async fn read_text(hub: &Hub, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
@@ -49,7 +49,18 @@ pub(crate) async fn publish(hub: &Hub, headers: &HeaderMap, updates: Vec<Update>
             return Err(Problem::forbidden("the token does not allow publishing on every one of these topics"));
         }
     }
-    hub.publish_batch(updates).await.map_err(Problem::from)
+    let published = match idempotency_key(headers)? {
+        Some(key) => hub.publish_once(&key, updates).await,
+        None => hub.publish_batch(updates).await,
+    };
+    published.map_err(Problem::from)
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = std::str::from_utf8(value.as_bytes())
+        .map_err(|_| Problem::bad_request("the header Idempotency-Key is not UTF-8"))?;
+    IdempotencyKey::new(text).map(Some).map_err(Problem::bad_request)
 }
 
 /// The answer to a publish: ids as plain text.
@@ -61,7 +72,7 @@ pub(crate) fn answer(ids: String) -> Response {
 impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match &error {
-            PublishError::Draining => Self::unavailable(error),
+            PublishError::Draining | PublishError::IdempotencyKeys => Self::unavailable(error),
             PublishError::BatchSize => Self::too_large(error),
             PublishError::Topics(_) => Self::bad_request(error),
             PublishError::Reserved(_) => Self::forbidden(error),

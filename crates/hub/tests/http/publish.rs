@@ -82,6 +82,22 @@ async fn mercures_form_publishes() {
 }
 
 #[tokio::test]
+async fn the_same_key_stores_once_and_answers_alike() {
+    let hub = Running::start().await;
+    let keyed = |path: &str, key: &str| hub.post(path).header("Idempotency-Key", key).body("x");
+    let (a, b, c) = tokio::join!(ok(keyed("/events/a", "k")), ok(keyed("/events/a", "k")), ok(keyed("/events/a", "k")));
+    assert_eq!((&a, &a), (&b, &c));
+    assert_ne!(ok(keyed("/events/a", "another")).await, a);
+    // What failed was not stored, so its key is free.
+    assert_eq!(keyed("/events/.well-known/mercure", "free").send().await.unwrap().status(), 403);
+    ok(keyed("/events/a", "free")).await;
+    assert_eq!(hub.hub.figures().log_events, 3);
+    for bad in ["", &"x".repeat(256)] {
+        assert_eq!(keyed("/events/a", bad).send().await.unwrap().status(), 400);
+    }
+}
+
+#[tokio::test]
 async fn bad_input_is_refused_with_a_reason_and_changes_nothing() {
     let hub =
         Running::with(|settings| (settings.body_bytes_max, settings.topics_max) = (1000, 3), Default::default()).await;

@@ -12,22 +12,22 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Longer than anything takes on the slowest machine: a test that hangs fails instead.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-pub struct Running {
-    pub hub: Hub,
-    pub address: SocketAddr,
-    pub client: reqwest::Client,
+pub(crate) struct Running {
+    pub(crate) hub: Hub,
+    pub(crate) address: SocketAddr,
+    pub(crate) client: reqwest::Client,
     stop: Option<oneshot::Sender<()>>,
     server: JoinHandle<Result<(), RunError>>,
 }
 
 impl Running {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(|_| {}, Retention::default()).await
     }
 
-    pub async fn with(set: impl FnOnce(&mut Settings), retention: Retention) -> Self {
+    pub(crate) async fn with(set: impl FnOnce(&mut Settings), retention: Retention) -> Self {
         let mut settings = Settings::default();
         set(&mut settings);
         let hub = Hub::builder().settings(settings).memory(retention).seed(7).build().await.unwrap();
@@ -41,60 +41,60 @@ impl Running {
         Self { hub, address, client: reqwest::Client::new(), stop: Some(stop), server }
     }
 
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
-    pub fn get(&self, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.get(self.url(path))
     }
 
-    pub fn post(&self, path: &str) -> reqwest::RequestBuilder {
+    pub(crate) fn post(&self, path: &str) -> reqwest::RequestBuilder {
         self.client.post(self.url(path))
     }
 
     /// Publishes `data` on `topic` without HTTP and gives the id.
-    pub async fn publish(&self, topic: &str, data: impl Into<String>) -> String {
+    pub(crate) async fn publish(&self, topic: &str, data: impl Into<String>) -> String {
         self.hub.publish(Update::new(Topic::new(topic).unwrap(), data)).await.unwrap()
     }
 
-    pub async fn subscribe(&self, path: &str) -> Subscriber {
+    pub(crate) async fn subscribe(&self, path: &str) -> Subscriber {
         Subscriber::new(self.get(path).send().await.unwrap())
     }
 
-    pub async fn resume(&self, path: &str, last_event_id: &str) -> Subscriber {
+    pub(crate) async fn resume(&self, path: &str, last_event_id: &str) -> Subscriber {
         Subscriber::new(self.get(path).header("Last-Event-ID", last_event_id).send().await.unwrap())
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Tells it to stop, as a signal would.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         self.stop.take().unwrap().send(()).unwrap();
     }
 
     /// Waits for its end.
-    pub async fn ended(self) {
+    pub(crate) async fn ended(self) {
         tokio::time::timeout(PATIENCE, self.server).await.unwrap().unwrap().unwrap();
     }
 }
 
 /// An event as it was received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Got {
-    pub event_type: String,
-    pub data: String,
-    pub id: String,
+pub(crate) struct Got {
+    pub(crate) event_type: String,
+    pub(crate) data: String,
+    pub(crate) id: String,
 }
 
-pub struct Subscriber {
-    pub response: reqwest::Response,
+pub(crate) struct Subscriber {
+    pub(crate) response: reqwest::Response,
     decoder: Decoder,
     events: VecDeque<Got>,
-    pub comments: usize,
-    pub retry: Option<u64>,
+    pub(crate) comments: usize,
+    pub(crate) retry: Option<u64>,
 }
 
 impl Subscriber {
@@ -102,12 +102,12 @@ impl Subscriber {
         Self { response, decoder: Decoder::new(), events: VecDeque::new(), comments: 0, retry: None }
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.response.headers().get(name).map_or("", |value| std::str::from_utf8(value.as_bytes()).unwrap())
     }
 
     /// The next event, or `None` at the end of the stream.
-    pub async fn next(&mut self) -> Option<Got> {
+    pub(crate) async fn next(&mut self) -> Option<Got> {
         loop {
             if let Some(event) = self.events.pop_front() {
                 return Some(event);
@@ -119,7 +119,7 @@ impl Subscriber {
     }
 
     /// The data of the next `count` events.
-    pub async fn data(&mut self, count: usize) -> Vec<String> {
+    pub(crate) async fn data(&mut self, count: usize) -> Vec<String> {
         let mut data = Vec::new();
         for _ in 0..count {
             data.push(self.next().await.unwrap().data);
@@ -128,7 +128,7 @@ impl Subscriber {
     }
 
     /// Reads one chunk. Returns whether there was one.
-    pub async fn read(&mut self) -> bool {
+    pub(crate) async fn read(&mut self) -> bool {
         let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.unwrap();
         let Ok(Some(chunk)) = chunk else { return false };
         let mut rest = &chunk[..];

@@ -1,0 +1,9 @@
+//! The commands as scripts use them: the real binary, real curl, exit codes.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../running/mod.rs"]
+mod running;
+
+mod demo;
+mod publish;
+mod serve;

@@ -1,0 +1,126 @@
+//! The same publish sent twice is stored once.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use crate::limits::{IDEMPOTENCY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_WINDOW};
+
+/// A name that a publisher gives to one publish, so that it can send it again after a connection broke without having
+/// it stored twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+impl IdempotencyKey {
+    /// Makes a key of `text`: 1 to 255 bytes of any text.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidIdempotencyKey`] if it is empty or longer.
+    pub fn new(text: &str) -> Result<Self, InvalidIdempotencyKey> {
+        if text.is_empty() || text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
+            return Err(InvalidIdempotencyKey);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+/// Not a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an idempotency key has 1 to {IDEMPOTENCY_KEY_BYTES_MAX} bytes")]
+pub struct InvalidIdempotencyKey;
+
+/// The answer to a publish: empty until there is one. Its lock is held while the first publish is under way, so that a
+/// second one with the same key waits for its answer.
+pub(crate) type Answer = Arc<tokio::sync::Mutex<Option<Vec<String>>>>;
+
+/// The answers of the last two minutes.
+#[derive(Debug, Default)]
+pub(crate) struct Answers(Mutex<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    answers: HashMap<IdempotencyKey, Answer>,
+    /// In the order in which they expire, with the bytes that each was counted with.
+    expiry: VecDeque<(Instant, IdempotencyKey, usize)>,
+    bytes: usize,
+}
+
+impl Answers {
+    /// The answer for `key`, empty if it is new. `None` if there are too many to remember: a key that is forgotten early
+    /// would break the promise in silence.
+    pub(crate) fn of(&self, key: &IdempotencyKey, events: usize, now: Instant) -> Option<Answer> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        held.forget(now);
+        if let Some(answer) = held.answers.get(key) {
+            return Some(answer.clone());
+        }
+        let bytes = key.0.len() + events * size_of::<String>() * 2;
+        if held.answers.len() >= IDEMPOTENCY_KEYS_MAX || held.bytes + bytes > IDEMPOTENCY_BYTES_MAX {
+            return None;
+        }
+        held.bytes += bytes;
+        held.expiry.push_back((now + IDEMPOTENCY_WINDOW, key.clone(), bytes));
+        let answer = Answer::default();
+        held.answers.insert(key.clone(), answer.clone());
+        Some(answer)
+    }
+}
+
+impl Held {
+    fn forget(&mut self, now: Instant) {
+        while let Some((expires, ..)) = self.expiry.front()
+            && *expires <= now
+            && let Some((_, key, bytes)) = self.expiry.pop_front()
+        {
+            self.answers.remove(&key);
+            self.bytes -= bytes;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> IdempotencyKey {
+        IdempotencyKey::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_key_is_remembered_for_two_minutes() {
+        let (answers, start) = (Answers::default(), Instant::now());
+        let first = answers.of(&key("a"), 1, start).unwrap();
+        let again = answers.of(&key("a"), 1, start + IDEMPOTENCY_WINDOW / 2).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        let later = answers.of(&key("a"), 1, start + IDEMPOTENCY_WINDOW).unwrap();
+        assert!(!Arc::ptr_eq(&first, &later));
+    }
+
+    #[test]
+    fn what_can_not_be_remembered_is_refused_until_there_is_room() {
+        let (answers, start) = (Answers::default(), Instant::now());
+        for n in 0..IDEMPOTENCY_KEYS_MAX {
+            assert!(answers.of(&key(&n.to_string()), 1, start).is_some());
+        }
+        assert!(answers.of(&key("more"), 1, start).is_none());
+        assert!(answers.of(&key("0"), 1, start).is_some());
+        assert!(answers.of(&key("more"), 1, start + IDEMPOTENCY_WINDOW).is_some());
+        assert_eq!(answers.0.lock().unwrap().answers.len(), 1);
+    }
+
+    #[test]
+    fn answers_are_bounded_by_their_bytes() {
+        let (answers, start) = (Answers::default(), Instant::now());
+        let fits =
+            (0..IDEMPOTENCY_KEYS_MAX).take_while(|n| answers.of(&key(&n.to_string()), 4096, start).is_some()).count();
+        assert!(fits * 4096 * size_of::<String>() <= IDEMPOTENCY_BYTES_MAX);
+    }
+
+    #[test]
+    fn a_key_has_a_length() {
+        assert_eq!(IdempotencyKey::new(""), Err(InvalidIdempotencyKey));
+        assert_eq!(IdempotencyKey::new(&"x".repeat(256)), Err(InvalidIdempotencyKey));
+    }
+}
