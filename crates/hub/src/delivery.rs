@@ -35,7 +35,9 @@ impl Delivery {
     pub(crate) fn new(hub: Arc<Shared>, subscription: Subscription, start: Start) -> Self {
         hub.counters.subscribers.inc();
         hub.counters.subscriptions.inc();
-        let (tail, phase) = (hub.tail.subscribe(), hub.phase.subscribe());
+        let (tail, mut phase) = (hub.tail.subscribe(), hub.phase.subscribe());
+        // The hub may have begun to stop since it let this one in; a receiver takes what it starts with for seen.
+        phase.mark_changed();
         Self { hub, subscription, cursor: start.after, gap: start.gap, tail, phase, leaves_at: None, ended: false }
     }
 

@@ -7,7 +7,7 @@ mod form;
 mod access;
 mod cors;
 
-mod subscribe;
+pub(crate) mod subscribe;
 
 mod batch;
 mod mercure;

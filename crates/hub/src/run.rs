@@ -1,6 +1,5 @@
 //! The hub as a server: connections, the check of `Host`, the end.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -8,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
 use http::header::{CONNECTION, HOST};
 use http::uri::Authority;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 
 use crate::Hub;
 use crate::http::Problem;
+use crate::http::subscribe::refuse;
 use crate::limits::{ACCEPT_BACK_OFF, CLOSE_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, REFUSED_CONNECTIONS_MAX};
 use crate::origin::is_address_or_localhost;
 
@@ -132,7 +133,7 @@ impl Server {
         if past_limit > REFUSED_CONNECTIONS_MAX {
             return;
         }
-        let router = if past_limit > 0 { full() } else { self.router.clone() };
+        let router = if past_limit > 0 { full(&self.hub) } else { self.router.clone() };
         let watcher = self.graceful.watcher();
         self.tasks.spawn(async move {
             let _open = open;
@@ -193,13 +194,14 @@ impl Drop for Open {
 }
 
 /// What a connection past the limit is told.
-fn full() -> Router {
-    Router::new().fallback(async || {
-        let mut response =
-            Problem::unavailable("the hub has as many connections as it takes: come back later").into_response();
+fn full(hub: &Hub) -> Router {
+    let answer = async |State(hub): State<Hub>, headers: HeaderMap| {
+        let problem = Problem::unavailable("the hub has as many connections as it takes: come back later");
+        let mut response = refuse(&hub, &headers, &problem);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        Ok::<_, Infallible>(response)
-    })
+        response
+    };
+    Router::new().fallback(answer).with_state(hub.clone())
 }
 
 /// Refuses requests for a name that is not this machine's own: a foreign page can make its own name point to

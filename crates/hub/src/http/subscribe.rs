@@ -1,6 +1,7 @@
 //! `GET /events` and `GET /events/{topic}`: a subscription and its stream.
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -56,13 +57,17 @@ pub(crate) fn respond(
     headers: &HeaderMap,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Response {
-    match stream(hub, uri, headers, selectors) {
-        Ok(response) => response,
-        Err(problem) if problem.is_for_now() && is_event_source(headers) => come_back_later(
-            &problem,
-            REFUSED_RETRY_SECONDS.start + hub.shared.random() * REFUSED_RETRY_SECONDS.end / 1.5,
-        ),
-        Err(problem) => problem.into_response(),
+    stream(hub, uri, headers, selectors).unwrap_or_else(|problem| refuse(hub, headers, &problem))
+}
+
+/// Says no. A browser's `EventSource` gives up for good on anything but 200, so one that is refused only for now is
+/// told to come back.
+pub(crate) fn refuse(hub: &Hub, headers: &HeaderMap, problem: &Problem) -> Response {
+    if problem.is_for_now() && is_event_source(headers) {
+        let Range { start, end } = REFUSED_RETRY_SECONDS;
+        come_back_later(problem, start + hub.shared.random() * (end - start))
+    } else {
+        problem.clone().into_response()
     }
 }
 
@@ -102,13 +107,13 @@ fn cursor(query: &Form, headers: &HeaderMap) -> Result<Cursor, Problem> {
     Cursor::parse(text).map_err(Problem::bad_request)
 }
 
-/// Whether it is a browser's `EventSource` that asks: it gives up for good on anything but 200.
+/// Whether it is an `EventSource` that asks, by what it alone accepts (C9).
 fn is_event_source(headers: &HeaderMap) -> bool {
     headers.get(ACCEPT).is_some_and(|accept| accept == fanfare_wire::CONTENT_TYPE)
 }
 
 /// An empty stream with the reason in a comment, which an `EventSource` takes as a cause to reconnect.
-pub(crate) fn come_back_later(problem: &Problem, seconds: f64) -> Response {
+fn come_back_later(problem: &Problem, seconds: f64) -> Response {
     let mut body = Vec::new();
     fanfare_wire::encode_comment(problem.detail(), &mut body);
     fanfare_wire::encode_retry(Duration::from_secs_f64(seconds), &mut body);

@@ -93,6 +93,10 @@ async fn connections_past_the_limit_are_told_so_and_places_become_free() {
     let answer = say(&mut hub.connect().await, request).await;
     assert_eq!(status(&answer), "503", "{answer}");
     assert!(answer.contains("retry-after: 5") && answer.contains("connection: close"), "{answer}");
+    let from_page = b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
+    let answer = say(&mut hub.connect().await, from_page).await;
+    assert_eq!(status(&answer), "200", "{answer}");
+    assert!(answer.contains("connection: close"), "{answer}");
     drop(first);
     tokio::time::timeout(PATIENCE, async { while status(&say(&mut hub.connect().await, request).await) != "200" {} })
         .await
