@@ -10,6 +10,8 @@ mod serve;
 
 mod publish;
 
+mod subscribe;
+
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Publish events to a hub
     Publish(publish::PublishArgs),
+    /// Print a stream of events
+    Subscribe(subscribe::SubscribeArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  fanfare completions bash > ~/.local/share/bash-completion/completions/fanfare")]
     Completions {
@@ -48,6 +52,7 @@ async fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Publish(args) => publish::run(args).await,
+        Command::Subscribe(args) => subscribe::run(args).await,
         Command::Completions { shell } => completions(shell),
     };
     outcome.unwrap_or_else(|error| {

@@ -168,6 +168,8 @@ fn advice(error: &Error) -> &'static str {
         (_, Some(401 | 403)) => ": give a token that allows it with --token",
         (_, Some(404)) => ": is this the URL of a stream?",
         (_, Some(408 | 429 | 500..=599)) => ": --retry-on-status tries again",
+        // The TLS library's own word, at the root of what happened.
+        (Kind::Connect, _) if reason(error).contains("certificate") => ": --cacert FILE makes its certificate trusted",
         (Kind::Connect, _) => ": is the server running, and the URL right?",
         _ => "",
     }

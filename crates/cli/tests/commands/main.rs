@@ -7,3 +7,4 @@ mod running;
 mod demo;
 mod publish;
 mod serve;
+mod subscribe;

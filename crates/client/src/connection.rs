@@ -1,0 +1,207 @@
+//! The driver: a [`Session`] on a socket, moved by whoever polls it.
+//!
+//! There is no task and no queue here. A poll reads at most one chunk ahead of what it returns, so that a consumer
+//! that does not poll stops the reading, the receive window fills, and the server is the one that waits.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use http_body::Body;
+use tokio::task::coop;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::request::Request;
+use crate::session::{Moment, Session, State};
+use crate::{Error, Kind, News};
+
+/// One client at work. Dropping it aborts the connection.
+pub(crate) struct Connection {
+    session: Session,
+    request: Arc<Request>,
+    client: reqwest::Client,
+    connect_timeout: Option<Duration>,
+    idle_timeout: Option<Duration>,
+    started: Instant,
+    work: Work,
+}
+
+/// What is under way.
+enum Work {
+    /// Nothing: ask the session.
+    Next,
+    Ask {
+        answer: Answer,
+        deadline: Option<Pin<Box<Sleep>>>,
+    },
+    Read {
+        body: reqwest::Body,
+        chunk: Bytes,
+        silence: Silence,
+    },
+    Wait(Pin<Box<Sleep>>),
+}
+
+type Answer = Pin<Box<dyn Future<Output = Result<reqwest::Response, Error>> + Send>>;
+
+impl Connection {
+    pub(crate) fn new(
+        session: Session,
+        request: Request,
+        client: reqwest::Client,
+        connect_timeout: Option<Duration>,
+        idle_timeout: Option<Duration>,
+    ) -> Self {
+        let request = Arc::new(request);
+        Self { session, request, client, connect_timeout, idle_timeout, started: Instant::now(), work: Work::Next }
+    }
+
+    /// The next thing that happens; `None` once it is closed.
+    pub(crate) fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Option<News>> {
+        loop {
+            let news = match &mut self.work {
+                Work::Next => match self.session.state() {
+                    State::Closed => return Poll::Ready(None),
+                    _ => {
+                        self.start();
+                        None
+                    }
+                },
+                Work::Ask { .. } => ready!(self.poll_answer(cx)),
+                Work::Read { .. } => ready!(self.poll_body(cx)),
+                Work::Wait(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    self.session.push_waited();
+                    self.work = Work::Next;
+                    None
+                }
+            };
+            if news.is_some() {
+                return Poll::Ready(news);
+            }
+        }
+    }
+
+    /// Ends it and drops what is under way (C23).
+    pub(crate) fn close(&mut self) {
+        self.session.close();
+        self.work = Work::Next;
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    pub(crate) fn url(&self) -> &url::Url {
+        &self.request.url
+    }
+
+    fn start(&mut self) {
+        match self.session.state() {
+            State::Connecting => {
+                tracing::debug!(url = %self.request.url, last_event_id = %self.session.last_event_id(), "connecting");
+                let id = Arc::clone(self.session.last_event_id());
+                let answer = Box::pin(Arc::clone(&self.request).send(self.client.clone(), id));
+                // Silence before the head is silence too.
+                let deadline = self.connect_timeout.or(self.idle_timeout).map(|time| Box::pin(sleep(time)));
+                self.work = Work::Ask { answer, deadline };
+            }
+            State::Waiting(wait) => self.work = Work::Wait(Box::pin(sleep(wait))),
+            // An open session is always being read: `poll_answer` goes from one to the other.
+            State::Open | State::Closed => {}
+        }
+    }
+
+    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<News>> {
+        let Work::Ask { answer, deadline } = &mut self.work else { return Poll::Ready(None) };
+        let answer = match answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => answer,
+            Poll::Pending => {
+                let Some(deadline) = deadline else { return Poll::Pending };
+                ready!(deadline.as_mut().poll(cx));
+                Err(Error::new(Kind::Timeout, format!("no answer from {} in time", self.request.url)))
+            }
+        };
+        self.work = Work::Next;
+        let moment = self.moment();
+        Poll::Ready(match answer {
+            Ok(response) => {
+                tracing::debug!(status = %response.status(), url = %response.url(), "answered");
+                let news = self.session.push_head(response.status(), response.headers(), response.url(), moment);
+                if self.session.state() == State::Open {
+                    let silence = Silence { idle_timeout: self.idle_timeout, timer: None, is_timing: false };
+                    self.work = Work::Read { body: response.into(), chunk: Bytes::new(), silence };
+                }
+                news
+            }
+            Err(error) => self.session.push_failure(error, moment),
+        })
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<News>> {
+        let Work::Read { body, chunk, silence } = &mut self.work else { return Poll::Ready(None) };
+        if !chunk.is_empty() {
+            let mut rest = &chunk[..];
+            let news = self.session.push_chunk(&mut rest);
+            let taken = chunk.len() - rest.len();
+            chunk.advance(taken);
+            return Poll::Ready(news);
+        }
+        // A server that always has more must not keep other tasks of this thread from running.
+        let budget = ready!(coop::poll_proceed(cx));
+        let failure = match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                budget.made_progress();
+                silence.is_broken();
+                *chunk = frame.into_data().unwrap_or_default();
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Err(error))) => Some(
+                Error::new(Kind::CutOff, "the connection broke within the stream").with_source(error.without_url()),
+            ),
+            Poll::Ready(None) => None,
+            Poll::Pending => {
+                ready!(silence.poll_too_long(cx));
+                Some(Error::new(Kind::Timeout, "the stream was silent for longer than the idle timeout"))
+            }
+        };
+        self.work = Work::Next;
+        let moment = self.moment();
+        Poll::Ready(match failure {
+            Some(error) => self.session.push_failure(error, moment),
+            None => self.session.push_end(moment),
+        })
+    }
+
+    fn moment(&self) -> Moment {
+        Moment { now: self.started.elapsed(), jitter: fastrand::f64() }
+    }
+}
+
+/// How long a stream has said nothing: not even a comment, for all bytes are life.
+struct Silence {
+    idle_timeout: Option<Duration>,
+    timer: Option<Pin<Box<Sleep>>>,
+    is_timing: bool,
+}
+
+impl Silence {
+    fn is_broken(&mut self) {
+        self.is_timing = false;
+    }
+
+    /// Counts from the first poll that found nothing: a consumer that is slow to poll is no silence of the server.
+    fn poll_too_long(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(idle_timeout) = self.idle_timeout else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
+        if !self.is_timing {
+            // What the clock can't count to never comes.
+            let Some(deadline) = Instant::now().checked_add(idle_timeout) else { return Poll::Pending };
+            timer.as_mut().reset(deadline);
+            self.is_timing = true;
+        }
+        timer.as_mut().poll(cx)
+    }
+}
