@@ -1,0 +1,82 @@
+//! The hub under test: the binary that people run.
+
+use std::process::Command;
+
+use reqwest::Response;
+
+use crate::process::Process;
+
+/// `fanfare serve` or `fanfare demo` on a port of its own.
+pub(crate) struct Hub {
+    process: Process,
+    arguments: Vec<String>,
+    /// `127.0.0.1:port`.
+    pub(crate) address: String,
+}
+
+impl Hub {
+    pub(crate) fn serve() -> Self {
+        Self::serve_with(&[])
+    }
+
+    pub(crate) fn serve_with(arguments: &[&str]) -> Self {
+        Self::start([&["serve", "--memory"], arguments].concat(), "127.0.0.1:0")
+    }
+
+    pub(crate) fn demo() -> Self {
+        Self::start(vec!["demo"], "127.0.0.1:0")
+    }
+
+    /// Ends it as a crash would. Its port is free then.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts it again at the same address. Its history was in memory and is gone.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        *self = Self::start(self.arguments.iter().map(String::as_str).collect(), &self.address);
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Publishes `data` by a request of its own, from outside the browser, and gives the id.
+    pub(crate) async fn publish(&self, path: &str, data: &str) -> String {
+        self.post(path, data).await.text().await.unwrap()
+    }
+
+    /// Publishes an event for each of `events` on `topic` in one batch.
+    pub(crate) async fn publish_batch(&self, topic: &str, events: &[String]) {
+        let line = |data: &String| serde_json::json!({ "topic": topic, "data": data }).to_string() + "\n";
+        self.post("/events", &events.iter().map(line).collect::<String>()).await;
+    }
+
+    /// How many events were published since it started.
+    pub(crate) async fn published(&self) -> u64 {
+        let request = client().get(self.url("/metrics"));
+        let text = request.send().await.unwrap().error_for_status().unwrap().text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix("fanfare_published_events_total "));
+        value.unwrap().parse().unwrap()
+    }
+
+    async fn post(&self, path: &str, data: &str) -> Response {
+        let content_type = if path == "/events" { "application/x-ndjson" } else { "text/plain" };
+        let request = client().post(self.url(path)).header("Content-Type", content_type).body(data.to_owned());
+        request.send().await.unwrap().error_for_status().unwrap()
+    }
+
+    fn start(arguments: Vec<&str>, address: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
+        command.args(&arguments).args(["--listen", address]).env("FANFARE_LOG", "warn");
+        let (process, address) = Process::start(command, |line| {
+            line.split_once("listens on http://").map(|(_, address)| address.trim().to_owned())
+        });
+        Self { process, arguments: arguments.into_iter().map(str::to_owned).collect(), address }
+    }
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().timeout(crate::webdriver::PATIENCE).build().unwrap()
+}

@@ -1,0 +1,12 @@
+//! A real browser and the real hub: what people see, and what a browser's own `EventSource` makes of the stream.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod hub;
+mod process;
+mod webdriver;
+
+mod demo;
+mod event_source;
+mod origin;
+mod page;
+mod tutorial;
