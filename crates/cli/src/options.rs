@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use fanfare_hub::{AllowedOrigin, Settings};
+use fanfare_hub::{AllowedOrigin, DEFAULT_RETENTION, Settings};
 use fanfare_log::Retention;
 use serde::{Deserialize, Deserializer};
 
@@ -21,6 +21,7 @@ use crate::units::{parse_duration, parse_size};
 pub(crate) struct Options {
     /// Where to listen; repeatable, and port 0 takes a free one [default: 127.0.0.1:3000]
     #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    #[serde(deserialize_with = "addresses")]
     listen: Vec<SocketAddr>,
 
     /// A TOML file with the flags' names as keys, `_` for `-`
@@ -127,7 +128,7 @@ impl Options {
         if self.listen.is_empty() { vec![SocketAddr::from(([127, 0, 0, 1], 3000))] } else { self.listen.clone() }
     }
 
-    /// Whether memory was asked for, and is not just all there is so far.
+    /// Whether memory was asked for. So far events are kept there in any case.
     pub(crate) fn memory(&self) -> bool {
         self.memory == Some(true)
     }
@@ -140,12 +141,8 @@ impl Options {
 
     /// Any bound that is set replaces the default one, so that history has a bound in any case.
     pub(crate) fn retention(&self) -> Retention {
-        let is_default = self.retain_count.is_none() && self.retain_age.is_none() && self.retain_bytes.is_none();
-        Retention {
-            count: self.retain_count,
-            age: self.retain_age,
-            bytes: if is_default { Some(DEFAULT_RETAIN_BYTES) } else { self.retain_bytes },
-        }
+        let asked = Retention { count: self.retain_count, age: self.retain_age, bytes: self.retain_bytes };
+        if asked == Retention::default() { DEFAULT_RETENTION } else { asked }
     }
 
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
@@ -164,9 +161,6 @@ impl Options {
         Ok(settings)
     }
 }
-
-/// Some hundred thousand small events, and little enough for the smallest machine.
-const DEFAULT_RETAIN_BYTES: u64 = 64 << 20;
 
 fn read(path: &Path) -> anyhow::Result<Options> {
     let unusable = |error: String| Failure::usage(format!("{}: {error}", path.display()));
@@ -203,8 +197,30 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Er
     NumberOrText::parse(deserializer, parse_size)
 }
 
+/// A list in the file, or its only member.
+fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        One(String),
+        Many(Vec<String>),
+    }
+    Ok(match OneOrMany::deserialize(deserializer)? {
+        OneOrMany::One(text) => vec![text],
+        OneOrMany::Many(texts) => texts,
+    })
+}
+
+fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+    let parse = |text: String| {
+        text.parse()
+            .map_err(|_| serde::de::Error::custom(format!("`{text}` is not an address: write it as 127.0.0.1:3000")))
+    };
+    one_or_many(deserializer)?.into_iter().map(parse).collect()
+}
+
 fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AllowedOrigin>, D::Error> {
-    let texts = Vec::<String>::deserialize(deserializer)?;
+    let texts = one_or_many(deserializer)?;
     texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
@@ -247,9 +263,12 @@ mod tests {
 
     #[test]
     fn a_bad_key_or_value_is_named() {
-        for (text, named) in
-            [("hearbeat = 5", "hearbeat"), ("heartbeat = 'soon'", "soon"), ("cors_origin = ['a/b']", "a/b")]
-        {
+        for (text, named) in [
+            ("hearbeat = 5", "hearbeat"),
+            ("heartbeat = 'soon'", "soon"),
+            ("cors_origin = 'a/b'", "a/b"),
+            ("listen = 'here'", "here"),
+        ] {
             let error = toml::from_str::<Options>(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");
         }

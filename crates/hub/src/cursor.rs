@@ -1,6 +1,6 @@
 //! Where a subscription starts.
 
-use fanfare_log::{Located, Log, Position};
+use fanfare_log::{Located, Log, Position, ReadError};
 
 use crate::limits::ID_BYTES_MAX;
 
@@ -20,7 +20,7 @@ impl Cursor {
     pub(crate) fn parse(text: Option<&str>) -> Result<Self, InvalidCursor> {
         match text {
             None | Some("") => Ok(Self::Tail),
-            Some("earliest") => Ok(Self::Earliest),
+            Some(EARLIEST) => Ok(Self::Earliest),
             // It is sent back in a header, so it must be able to stand in one; no event can have such an id anyway.
             Some(text) if text.len() > ID_BYTES_MAX || text.chars().any(char::is_control) => Err(InvalidCursor),
             Some(text) => Ok(Self::After(text.into(), text.parse().ok())),
@@ -28,20 +28,21 @@ impl Cursor {
     }
 
     /// Finds the position in `log` to read on from.
-    pub(crate) fn locate(&self, log: &dyn Log) -> Start {
+    pub(crate) fn locate(&self, log: &dyn Log) -> Result<Start, ReadError> {
         let span = log.span();
         let (text, position) = match self {
-            Self::Tail => return Start { after: span.tail, header: span.tail.to_string(), gap: None },
-            Self::Earliest => return Start { after: span.start, header: "earliest".to_owned(), gap: None },
-            Self::After(text, position) => (text, position.or_else(|| log.position_of(text))),
+            Self::Tail => return Ok(Start { is_tail: true, ..Start::at(span.tail, span.tail.to_string()) }),
+            Self::Earliest => return Ok(Start::at(span.start, EARLIEST.to_owned())),
+            Self::After(text, Some(position)) => (text, Some(*position)),
+            Self::After(text, None) => (text, log.position_of(text)?),
         };
         let reason = match position.map(|position| (position, log.locate(position))) {
-            Some((after, Located::Kept)) => return Start { after, header: text.to_string(), gap: None },
+            Some((after, Located::Kept)) => return Ok(Start::at(after, text.to_string())),
             Some((_, Located::Expired)) => GapReason::Expired,
             Some((_, Located::Unknown)) | None => GapReason::Unknown,
         };
         let gap = Gap { requested: text.to_string(), reason };
-        Start { after: span.start, header: "earliest".to_owned(), gap: Some(gap) }
+        Ok(Start { gap: Some(gap), ..Start::at(span.start, EARLIEST.to_owned()) })
     }
 }
 
@@ -52,7 +53,18 @@ pub(crate) struct Start {
     /// The response's `Last-Event-ID`: never a publisher's id that the request did not name.
     pub(crate) header: String,
     pub(crate) gap: Option<Gap>,
+    /// It is wherever the tail was, which the subscriber can't know.
+    pub(crate) is_tail: bool,
 }
+
+impl Start {
+    fn at(after: Position, header: String) -> Self {
+        Self { after, header, gap: None, is_tail: false }
+    }
+}
+
+/// The cursor that means all history.
+const EARLIEST: &str = "earliest";
 
 /// Events that the subscriber has not seen and can't get any more, or may not have.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,7 +117,7 @@ mod tests {
     }
 
     fn check(log: &MemoryLog, cursor: Option<&str>, after: u64, header: &str, gap: Option<GapReason>) {
-        let start = Cursor::parse(cursor).unwrap().locate(log);
+        let start = Cursor::parse(cursor).unwrap().locate(log).unwrap();
         assert_eq!((start.after.offset, start.header.as_str()), (after, header), "{cursor:?}");
         assert_eq!(start.gap.as_ref().map(|gap| gap.reason), gap, "{cursor:?}");
         assert_eq!(start.gap.map(|gap| gap.requested), gap.and(cursor).map(str::to_owned));

@@ -1,10 +1,10 @@
 //! One subscriber on the general path: a cursor that reads the log whenever its socket has room.
 
+use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use fanfare_log::{Expired, Position, ReadBudget, Record};
+use fanfare_log::{Position, ReadBudget, ReadError, Record};
 use fanfare_wire::{Event, EventId, EventType};
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -15,13 +15,14 @@ use crate::hub::{Phase, Shared};
 use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
 use crate::subscription::Subscription;
 
-const BUDGET: ReadBudget = ReadBudget { records: READ_RECORDS_MAX, bytes: READ_BYTES_MAX, examined: READ_EXAMINED_MAX };
-
 /// A subscription being served. Nothing is queued for it: it holds a position and reads on when it is polled.
 pub(crate) struct Delivery {
     hub: Arc<Shared>,
     subscription: Subscription,
+    budget: ReadBudget,
     cursor: Position,
+    /// It began at the tail, and was not told where that is.
+    is_at_tail: bool,
     /// A gap known from the start, to be told first.
     gap: Option<Gap>,
     tail: watch::Receiver<Position>,
@@ -38,7 +39,14 @@ impl Delivery {
         let (tail, mut phase) = (hub.tail.subscribe(), hub.phase.subscribe());
         // The hub may have begun to stop since it let this one in; a receiver takes what it starts with for seen.
         phase.mark_changed();
-        Self { hub, subscription, cursor: start.after, gap: start.gap, tail, phase, leaves_at: None, ended: false }
+        let budget = ReadBudget {
+            records: READ_RECORDS_MAX,
+            bytes: READ_BYTES_MAX,
+            // Each template is asked of each topic of each record.
+            examined: READ_EXAMINED_MAX / (1 + subscription.templates()),
+        };
+        let Start { after: cursor, gap, is_tail: is_at_tail, .. } = start;
+        Self { hub, subscription, budget, cursor, is_at_tail, gap, tail, phase, leaves_at: None, ended: false }
     }
 
     /// The chunks to send: each is what is pending, up to a bound.
@@ -50,22 +58,25 @@ impl Delivery {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
-        if let Some(gap) = self.gap.take()
-            && let Some(event) = self.tell(&gap)
-        {
-            return Some(event);
+        if let Some(greeting) = self.greeting() {
+            return Some(greeting);
         }
         while !self.ended {
             let tail = *self.tail.borrow_and_update();
             while self.cursor < tail {
-                match self.hub.log.read(self.cursor, self.subscription.topics(), BUDGET) {
+                match self.hub.log.read(self.cursor, self.subscription.topics(), self.budget) {
                     Ok(batch) => {
                         self.cursor = batch.end;
                         if let Some(chunk) = self.chunk(&batch.records) {
                             return Some(chunk);
                         }
                     }
-                    Err(Expired) => return self.fell_behind(),
+                    Err(ReadError::Expired) => return self.fell_behind(),
+                    // The connection is lost, and no event: the subscriber comes back with its cursor.
+                    Err(error) => {
+                        tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
+                        return None;
+                    }
                 }
                 // A subscriber of a rare topic may look at much before it finds something: others come between.
                 tokio::task::yield_now().await;
@@ -75,18 +86,39 @@ impl Delivery {
         None
     }
 
+    /// What a subscriber is told before any event: a gap, or else where it is.
+    ///
+    /// Without the position a subscriber that loses the connection before its first event would come back without a
+    /// cursor, and miss in silence what was published meanwhile. An id without data is no event (P9).
+    fn greeting(&mut self) -> Option<Bytes> {
+        if std::mem::take(&mut self.is_at_tail) {
+            let mut bytes = Vec::new();
+            fanfare_wire::encode_id(&self.cursor_id()?, &mut bytes);
+            return Some(bytes.into());
+        }
+        let gap = self.gap.take()?;
+        self.tell(&gap)
+    }
+
     /// Waits until there may be more, or it is time to go. What was acknowledged before that is still delivered.
     async fn wait(&mut self) {
         let leaves_at = self.leaves_at;
+        let time_to_leave = async {
+            match leaves_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        // Neither channel closes while the hub is held.
         tokio::select! {
             biased;
-            changed = self.tail.changed() => self.ended = changed.is_err(),
-            changed = self.phase.changed(), if leaves_at.is_none() => match (changed, *self.phase.borrow()) {
-                (Ok(()), Phase::Draining { begun, window }) => self.leaves_at = Some(begun + self.hub.share_of(window)),
-                (Ok(()), Phase::Running) => {}
-                (Err(_), _) => self.ended = true,
-            },
-            () = tokio::time::sleep_until(leaves_at.unwrap_or_else(far_future)), if leaves_at.is_some() => self.ended = true,
+            _ = self.tail.changed() => {}
+            _ = self.phase.changed(), if leaves_at.is_none() => {
+                if let Phase::Draining { begun, window } = *self.phase.borrow() {
+                    self.leaves_at = Some(begun + self.hub.share_of(window));
+                }
+            }
+            () = time_to_leave => self.ended = true,
         }
     }
 
@@ -97,7 +129,11 @@ impl Delivery {
         let chunk = match admitted.as_slice() {
             [] => return None,
             [one] => Bytes::clone(one),
-            several => several.iter().flat_map(|frame| frame.iter().copied()).collect(),
+            several => {
+                let mut chunk = Vec::with_capacity(several.iter().map(|frame| frame.len()).sum());
+                several.iter().for_each(|frame| chunk.extend_from_slice(frame));
+                chunk.into()
+            }
         };
         self.hub.counters.delivered.inc_by(admitted.len() as u64);
         self.hub.counters.delivered_bytes.inc_by(chunk.len() as u64);
@@ -124,12 +160,18 @@ impl Delivery {
         let oldest = self.hub.log.span().oldest.map(|position| position.to_string());
         let data = serde_json::json!({ "requested": gap.requested, "oldest": oldest, "reason": gap.reason.as_str() });
         let mut event = Event::data(data.to_string());
-        if let (Ok(event_type), Ok(id)) = (EventType::new(GAP_TYPE), EventId::new(self.cursor.to_string())) {
+        if let (Ok(event_type), Some(id)) = (EventType::new(GAP_TYPE), self.cursor_id()) {
             event = event.with_type(event_type).with_id(id);
         }
         let mut bytes = Vec::new();
         event.encode(&mut bytes);
         Some(bytes.into())
+    }
+}
+
+impl Delivery {
+    fn cursor_id(&self) -> Option<EventId> {
+        EventId::new(self.cursor.to_string()).ok()
     }
 }
 
@@ -141,7 +183,3 @@ impl Drop for Delivery {
 
 /// The type of the event that tells a subscriber what it has missed.
 pub const GAP_TYPE: &str = "fanfare-gap";
-
-fn far_future() -> Instant {
-    Instant::now() + Duration::from_secs(3600)
-}

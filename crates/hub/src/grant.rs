@@ -8,7 +8,7 @@ use crate::selector::{Selector, Selectors};
 
 /// What somebody may publish and which private updates they may see. Every delivery and every publish is asked of one.
 #[derive(Debug, Clone, Default)]
-pub struct Grant {
+pub(crate) struct Grant {
     publish: Selectors,
     subscribe: Selectors,
 }
@@ -16,28 +16,24 @@ pub struct Grant {
 impl Grant {
     /// May publish where every topic of an update is in `publish`, and sees private updates with a topic in
     /// `subscribe`.
-    #[must_use]
-    pub fn new(publish: Selectors, subscribe: Selectors) -> Self {
+    pub(crate) fn new(publish: Selectors, subscribe: Selectors) -> Self {
         Self { publish, subscribe }
     }
 
     /// May do everything: what everyone has on a hub without keys, where nobody can be told apart.
-    #[must_use]
-    pub fn everything() -> Self {
+    pub(crate) fn everything() -> Self {
         let all = || [Selector::all()].into_iter().collect();
         Self::new(all(), all())
     }
 
     /// Whether an update on these topics may be published.
-    #[must_use]
-    pub fn may_publish(&self, topics: &[Arc<str>]) -> bool {
+    pub(crate) fn may_publish(&self, topics: &[Arc<str>]) -> bool {
         self.publish.match_all(topics)
     }
 
     /// Whether `record` may be seen. The selectors of a subscription say where it is wanted; this says only whether it
     /// is allowed, and a different topic of the same update may be what allows it.
-    #[must_use]
-    pub fn may_see(&self, record: &Record) -> bool {
+    pub(crate) fn may_see(&self, record: &Record) -> bool {
         match record.visibility {
             Visibility::Public => true,
             Visibility::Private => self.subscribe.match_any(&record.topics),

@@ -6,8 +6,9 @@ mod form;
 
 mod access;
 mod cors;
+mod host;
 
-pub(crate) mod subscribe;
+mod subscribe;
 
 mod batch;
 mod mercure;
@@ -21,20 +22,50 @@ pub(crate) use problem::Problem;
 
 use axum::Router;
 use axum::extract::State;
-use axum::middleware::from_fn_with_state;
-use axum::response::Response;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{Method, Uri};
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::Hub;
 use crate::figures::Refusal;
 
 impl Hub {
-    /// The hub's HTTP interface, to be nested in an application or served as it is.
+    /// The hub's HTTP interface, for an application that serves it with its own, merged or nested under a prefix.
     ///
-    /// [`run`](Self::run) adds what a server of its own needs: the check of `Host`, limits on connections, the drain.
+    /// It checks the `Origin` of publishers, and who may reach it otherwise is the application's to decide: what
+    /// [`run`](Self::run) adds is the check of `Host`, limits on connections, and the drain, for which there is
+    /// [`stop`](Self::stop). Nest it with a slash at the end (`nest("/hub/", …)`), because the page is at `/hub/`.
     pub fn router(&self) -> Router {
-        let routes = Router::new()
+        self.routes().layer(from_fn_with_state(self.clone(), count_refusals))
+    }
+
+    /// The interface with nothing else around it, as a server of its own.
+    pub(crate) fn server(&self) -> Router {
+        let routes = self.routes().fallback(not_found).layer(from_fn(host::check));
+        routes.layer(from_fn_with_state(self.clone(), count_refusals))
+    }
+
+    /// What a connection that is one too many is told, whatever it asks.
+    pub(crate) fn full_server(&self) -> Router {
+        let answer = async |State(hub): State<Self>, method: Method, headers: HeaderMap| {
+            let problem = Problem::unavailable("the hub has as many connections as it takes: come back later");
+            let mut response = if method == Method::GET {
+                subscribe::refuse(&hub, &headers, &problem)
+            } else {
+                problem.into_response()
+            };
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            response
+        };
+        let guard = from_fn_with_state(cors::Policies::new(&self.shared.settings), cors::guard);
+        let routes = Router::new().fallback(answer).with_state(self.clone()).layer(guard).layer(from_fn(host::check));
+        routes.layer(from_fn_with_state(self.clone(), count_refusals))
+    }
+
+    fn routes(&self) -> Router {
+        Router::new()
             .route("/", get(console::page))
             .route("/console/types", get(console::types))
             .route("/events", get(subscribe::any).post(batch::publish))
@@ -43,11 +74,9 @@ impl Hub {
             .route("/metrics", get(health::metrics))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
-            .fallback(not_found)
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(from_fn_with_state(self.clone(), count_refusals))
-            .with_state(self.clone());
-        cors::guard(routes, &self.shared.settings)
+            .layer(from_fn_with_state(cors::Policies::new(&self.shared.settings), cors::guard))
+            .with_state(self.clone())
     }
 }
 

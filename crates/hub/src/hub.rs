@@ -4,16 +4,16 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryLog, Position, Retention};
+use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryLog, Position, ReadError, Retention};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, SystemClock};
-use crate::cursor::{Cursor, Start};
+use crate::cursor::Cursor;
 use crate::delivery::Delivery;
 use crate::figures::{Counters, Figures};
 use crate::idempotency::{Answers, IdempotencyKey};
-use crate::limits::TRIM_INTERVAL;
+use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::subscription::Subscription;
@@ -62,14 +62,13 @@ impl Hub {
     /// [`PublishError`] says whether they were stored.
     pub async fn publish_batch(&self, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
         self.check(&updates)?;
-        for event_type in updates.iter().filter_map(Update::public_type) {
-            self.shared.recent_types.note(event_type);
-        }
+        let types: Vec<String> = updates.iter().filter_map(Update::public_type).map(str::to_owned).collect();
         let now = self.shared.clock.now();
         let drafts: Vec<_> = updates.into_iter().map(|update| update.into_draft(now)).collect();
         let ids: Vec<Id> = drafts.iter().map(|draft| draft.id.clone()).collect();
         let positions = self.shared.engine.append(drafts).await?;
         self.shared.counters.published.inc_by(positions.len() as u64);
+        types.iter().for_each(|event_type| self.shared.recent_types.note(event_type));
         let name = |(id, position): (Id, Position)| match id {
             Id::Chosen(id) => id.to_string(),
             Id::Position => position.to_string(),
@@ -85,7 +84,10 @@ impl Hub {
     ///
     /// As `publish_batch`, and [`PublishError::IdempotencyKeys`]. A publish that failed may be tried again with its key.
     pub async fn publish_once(&self, key: &IdempotencyKey, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
-        let answer = self.shared.answers.of(key, updates.len(), Instant::now()).ok_or(PublishError::IdempotencyKeys)?;
+        // What is refused takes no place among the keys.
+        self.check(&updates)?;
+        let bytes = updates.iter().map(Update::id_bytes_max).sum();
+        let answer = self.shared.answers.of(key, bytes, Instant::now()).ok_or(PublishError::IdempotencyKeys)?;
         let hub = self.clone();
         let published = tokio::spawn(async move {
             let mut answer = answer.lock().await;
@@ -134,14 +136,28 @@ impl Hub {
         }
     }
 
-    /// Starts serving a subscription from `cursor`. `None` if the hub is stopping.
-    pub(crate) fn subscribe(&self, subscription: Subscription, cursor: &Cursor) -> Option<(Start, Delivery)> {
+    /// Starts serving a subscription from `cursor`, and gives what the response says of it.
+    pub(crate) fn subscribe(
+        &self,
+        subscription: Subscription,
+        cursor: &Cursor,
+    ) -> Result<(String, Delivery), SubscribeError> {
         if self.is_draining() {
-            return None;
+            return Err(SubscribeError::Draining);
         }
-        let start = cursor.locate(&*self.shared.log);
-        let header = Start { after: start.after, header: start.header.clone(), gap: None };
-        Some((header, Delivery::new(self.shared.clone(), subscription, start)))
+        let start = cursor.locate(&*self.shared.log)?;
+        let header = start.header.clone();
+        Ok((header, Delivery::new(self.shared.clone(), subscription, start)))
+    }
+
+    /// Ends every stream, spread over the drain time, and takes no publish and no subscription any more. Returns when no
+    /// stream is open: an application that serves [`router`](Self::router) itself calls it before it shuts down.
+    pub async fn stop(&self) {
+        self.drain();
+        let mut looks = tokio::time::interval(IDLE_LOOK_INTERVAL);
+        while self.shared.counters.subscribers.get() > 0 {
+            looks.tick().await;
+        }
     }
 
     /// Takes no publish and no subscription from now on, and ends the streams, spread over the drain time.
@@ -209,10 +225,14 @@ pub(crate) enum Phase {
 #[must_use = "a builder does nothing until it builds"]
 pub struct HubBuilder {
     settings: Settings,
+    retention: Option<Retention>,
     stores: Option<(Arc<dyn Engine>, Arc<dyn Log>)>,
     clock: Option<Arc<dyn Clock>>,
     seed: Option<u64>,
 }
+
+/// Some hundred thousand small events, and little enough for the smallest machine.
+pub const DEFAULT_RETENTION: Retention = Retention { count: None, age: None, bytes: Some(64 << 20) };
 
 impl HubBuilder {
     /// How the hub behaves.
@@ -222,15 +242,19 @@ impl HubBuilder {
     }
 
     /// Keeps the history in memory, within `retention`, in place of 64 MiB.
-    pub fn memory(self, retention: Retention) -> Self {
-        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
-        let log = Arc::new(MemoryLog::new(Epoch(clock.now().0), retention));
-        self.log(log)
+    pub fn memory(mut self, retention: Retention) -> Self {
+        self.retention = Some(retention);
+        self
     }
 
     /// Keeps the history in `log`, which also makes the order.
-    pub fn log<L: Log + 'static>(mut self, log: Arc<L>) -> Self {
-        self.stores = Some((log.clone(), log));
+    pub fn log<L: Log + 'static>(self, log: Arc<L>) -> Self {
+        self.engine(log.clone(), log)
+    }
+
+    /// Has `engine` make the order, and subscribers read `log`, to which the engine brings every event.
+    pub fn engine(mut self, engine: Arc<dyn Engine>, log: Arc<dyn Log>) -> Self {
+        self.stores = Some((engine, log));
         self
     }
 
@@ -256,14 +280,12 @@ impl HubBuilder {
         if self.settings.heartbeat.is_zero() {
             return Err(BuildError::Heartbeat);
         }
-        let builder = if self.stores.is_none() {
-            self.memory(Retention { bytes: Some(64 << 20), ..Retention::default() })
-        } else {
-            self
-        };
-        let Self { settings, stores: Some((engine, log)), clock, seed } = builder else {
-            return Err(BuildError::Log);
-        };
+        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
+        let (engine, log) = self.stores.unwrap_or_else(|| {
+            let retention = self.retention.unwrap_or(DEFAULT_RETENTION);
+            let log = Arc::new(MemoryLog::new(Epoch(clock.now().0), retention));
+            (log.clone(), log)
+        });
         let tail = watch::Sender::new(log.span().tail);
         let notify = tail.clone();
         log.on_advance(Box::new(move |position| {
@@ -274,7 +296,7 @@ impl HubBuilder {
             });
         }));
         let shared = Shared {
-            settings,
+            settings: self.settings,
             engine,
             log,
             tail,
@@ -282,8 +304,8 @@ impl HubBuilder {
             counters: Counters::default(),
             recent_types: RecentTypes::default(),
             answers: Answers::default(),
-            clock: clock.unwrap_or_else(|| Arc::new(SystemClock)),
-            random: Mutex::new(seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
+            clock,
+            random: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
         };
         let hub = Hub { shared: Arc::new(shared) };
         hub.keep_up();
@@ -314,9 +336,15 @@ pub enum BuildError {
     /// The heartbeat is zero.
     #[error("the heartbeat must be longer than zero: it is a comment to every subscriber each time")]
     Heartbeat,
-    /// There is no log.
-    #[error("a hub needs a log")]
-    Log,
+}
+
+/// A subscription that was not begun.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubscribeError {
+    #[error("the hub is stopping: subscribe to it when it is back")]
+    Draining,
+    #[error("the history can't be read now")]
+    Log(#[from] ReadError),
 }
 
 /// An update that was not published.

@@ -48,15 +48,15 @@ struct Held {
 }
 
 impl Answers {
-    /// The answer for `key`, empty if it is new. `None` if there are too many to remember: a key that is forgotten early
-    /// would break the promise in silence.
-    pub(crate) fn of(&self, key: &IdempotencyKey, events: usize, now: Instant) -> Option<Answer> {
+    /// The answer for `key`, empty if it is new. An answer takes `bytes` at most. `None` if there are too many to
+    /// remember: a key that is forgotten early would break the promise in silence.
+    pub(crate) fn of(&self, key: &IdempotencyKey, bytes: usize, now: Instant) -> Option<Answer> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        held.forget(now);
+        held.forget_expired(now);
         if let Some(answer) = held.answers.get(key) {
             return Some(answer.clone());
         }
-        let bytes = key.0.len() + events * size_of::<String>() * 2;
+        let bytes = key.0.len() + bytes;
         if held.answers.len() >= IDEMPOTENCY_KEYS_MAX || held.bytes + bytes > IDEMPOTENCY_BYTES_MAX {
             return None;
         }
@@ -69,7 +69,7 @@ impl Answers {
 }
 
 impl Held {
-    fn forget(&mut self, now: Instant) {
+    fn forget_expired(&mut self, now: Instant) {
         while let Some((expires, ..)) = self.expiry.front()
             && *expires <= now
             && let Some((_, key, bytes)) = self.expiry.pop_front()
@@ -113,9 +113,10 @@ mod tests {
     #[test]
     fn answers_are_bounded_by_their_bytes() {
         let (answers, start) = (Answers::default(), Instant::now());
-        let fits =
-            (0..IDEMPOTENCY_KEYS_MAX).take_while(|n| answers.of(&key(&n.to_string()), 4096, start).is_some()).count();
-        assert!(fits * 4096 * size_of::<String>() <= IDEMPOTENCY_BYTES_MAX);
+        let fits = (0..IDEMPOTENCY_KEYS_MAX)
+            .take_while(|n| answers.of(&key(&n.to_string()), 1 << 20, start).is_some())
+            .count();
+        assert_eq!(fits, (IDEMPOTENCY_BYTES_MAX >> 20) - 1);
     }
 
     #[test]

@@ -35,19 +35,17 @@ mod figures;
 mod hub;
 mod recent_types;
 
+mod activity;
 mod http;
 mod run;
 
 pub use clock::{Clock, SystemClock};
 pub use delivery::GAP_TYPE;
 pub use figures::Figures;
-pub use grant::Grant;
-pub use hub::{BuildError, Hub, HubBuilder, PublishError};
+pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;
-pub use selector::{Selector, Selectors};
 pub use settings::Settings;
-pub use subscription::Subscription;
 pub use topic::{InvalidTopic, Topic};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

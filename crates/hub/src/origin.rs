@@ -52,7 +52,9 @@ impl FromStr for AllowedOrigin {
         let uri: Uri = text.parse().map_err(|_| invalid())?;
         let (Some(scheme), Some(authority)) = (uri.scheme_str(), uri.authority()) else { return Err(invalid()) };
         let ends_there = text.len() == scheme.len() + "://".len() + authority.as_str().len();
-        if !ends_there || authority.as_str().contains('@') {
+        // A port that is not one would otherwise be dropped, and the default one allowed in its place.
+        let has_port = !authority.as_str().ends_with(authority.host());
+        if !ends_there || authority.as_str().contains('@') || has_port != authority.port_u16().is_some() {
             return Err(invalid());
         }
         let host = authority.host().to_ascii_lowercase();
@@ -120,7 +122,19 @@ mod tests {
         assert!(!allows("https://example.com", "https://example.com.evil.example"));
         assert!(!allows("https://example.com", "https://example.com:8443"));
         assert!(!allows("https://example.com", "null"));
-        for text in ["example.com", "https://", "https://a/", "https://a/b", "", "null", "https://u@a", "https://a?b"] {
+        for text in [
+            "example.com",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "",
+            "null",
+            "https://u@a",
+            "https://a?b",
+            "http://a:",
+            "http://a:80801",
+            "http://a:x",
+        ] {
             assert!(text.parse::<AllowedOrigin>().is_err(), "{text}");
         }
     }

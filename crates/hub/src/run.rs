@@ -1,36 +1,31 @@
-//! The hub as a server: connections, the check of `Host`, the end.
+//! The hub as a server: connections, from the first to the last.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use axum::body::Body;
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
 use axum::{Router, middleware};
-use http::header::{CONNECTION, HOST};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderValue, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::Hub;
-use crate::http::Problem;
-use crate::http::subscribe::refuse;
-use crate::limits::{ACCEPT_BACK_OFF, CLOSE_TIMEOUT, HEAD_BYTES_MAX, HEAD_TIMEOUT, REFUSED_CONNECTIONS_MAX};
-use crate::origin::is_address_or_localhost;
+use crate::activity::Activity;
+use crate::limits::{
+    ACCEPT_BACK_OFF, ACCEPT_ERROR_LOG_INTERVAL, CLOSE_TIMEOUT, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX, IDLE_TIMEOUT,
+    REFUSED_CONNECTIONS_MAX, REFUSED_TIMEOUT,
+};
 
 impl Hub {
     /// Serves `listener` until `shutdown` is ready; then ends every stream, spread over the drain time, and returns.
     ///
-    /// While it drains, it still answers: 503 to whoever comes. May be called for several listeners of one hub.
+    /// While it drains, it still answers: 503 to whoever comes. May be called for several listeners of one hub; the
+    /// first that shuts down stops the hub, for good.
     ///
     /// # Errors
     ///
@@ -40,14 +35,12 @@ impl Hub {
         self.may_listen(address)?;
         let mut server = Server::new(self);
         server.accept(&listener, shutdown).await;
-        self.drain();
         tracing::info!(%address, "draining");
-        let until = Instant::now() + self.shared.settings.drain;
-        server
-            .accept(&listener, async {
-                tokio::select! { () = self.idle() => {}, () = tokio::time::sleep_until(until) => {} }
-            })
-            .await;
+        let drained = async {
+            // What is open at the end of the drain is cut.
+            let _ = tokio::time::timeout(self.shared.settings.drain, self.stop()).await;
+        };
+        server.accept(&listener, drained).await;
         drop(listener);
         server.close().await;
         Ok(())
@@ -60,14 +53,6 @@ impl Hub {
     /// [`RunError::Exposed`] if others than this machine could connect.
     pub fn may_listen(&self, address: SocketAddr) -> Result<(), RunError> {
         if address.ip().is_loopback() { Ok(()) } else { Err(RunError::Exposed(address)) }
-    }
-
-    /// Waits until no stream is open.
-    async fn idle(&self) {
-        let mut looks = tokio::time::interval(std::time::Duration::from_millis(20));
-        while self.shared.counters.subscribers.get() > 0 {
-            looks.tick().await;
-        }
     }
 }
 
@@ -88,23 +73,23 @@ pub enum RunError {
 
 /// The connections of one listener.
 struct Server {
+    hub: Hub,
     router: Router,
-    open: Arc<AtomicUsize>,
-    connections_max: usize,
+    full: Router,
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
-    hub: Hub,
+    error_logged: Option<Instant>,
 }
 
 impl Server {
     fn new(hub: &Hub) -> Self {
         Self {
-            router: hub.router().layer(middleware::from_fn(check_host)),
-            open: Arc::default(),
-            connections_max: hub.shared.settings.connections_max,
+            hub: hub.clone(),
+            router: hub.server(),
+            full: hub.full_server(),
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
-            hub: hub.clone(),
+            error_logged: None,
         }
     }
 
@@ -119,7 +104,7 @@ impl Server {
                     Ok((stream, _)) => self.serve(stream),
                     Err(error) if is_of_one_connection(&error) => {}
                     Err(error) => {
-                        tracing::error!(%error, "can't accept connections; is the limit on open files (ulimit -n) too low?");
+                        self.log_accept_error(&error);
                         tokio::time::sleep(ACCEPT_BACK_OFF).await;
                     }
                 },
@@ -128,26 +113,34 @@ impl Server {
     }
 
     fn serve(&mut self, stream: TcpStream) {
-        let open = Open::new(&self.open, &self.hub);
-        let past_limit = (open.number).saturating_sub(self.connections_max);
+        let open = Open::new(&self.hub);
+        let past_limit = open.number.saturating_sub(self.hub.shared.settings.connections_max);
         if past_limit > REFUSED_CONNECTIONS_MAX {
             return;
         }
-        let router = if past_limit > 0 { full(&self.hub) } else { self.router.clone() };
-        let watcher = self.graceful.watcher();
+        let (router, idle_timeout) =
+            if past_limit > 0 { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
+        let (router, watcher) = (router.clone(), self.graceful.watcher());
         self.tasks.spawn(async move {
             let _open = open;
-            if let Err(error) = connection(stream, router, watcher).await {
+            if let Err(error) = connection(stream, router, idle_timeout, watcher).await {
                 tracing::debug!(error, "a connection ended early");
             }
         });
     }
 
+    /// Once a minute: out of files, it comes ten times a second.
+    fn log_accept_error(&mut self, error: &io::Error) {
+        if self.error_logged.is_none_or(|logged| logged.elapsed() > ACCEPT_ERROR_LOG_INTERVAL) {
+            self.error_logged = Some(Instant::now());
+            tracing::error!(%error, "can't accept connections; is the limit on open files (ulimit -n) too low?");
+        }
+    }
+
     /// Lets what is being written finish, then cuts what is left: a subscriber who does not read would never end.
     async fn close(mut self) {
-        let finished = tokio::time::timeout(CLOSE_TIMEOUT, self.graceful.shutdown()).await;
-        if finished.is_err() {
-            tracing::info!(connections = self.open.load(Ordering::Relaxed), "cutting connections that did not end");
+        if tokio::time::timeout(CLOSE_TIMEOUT, self.graceful.shutdown()).await.is_err() {
+            tracing::info!(connections = self.tasks.len(), "cutting connections that did not end");
         }
         self.tasks.shutdown().await;
     }
@@ -158,72 +151,40 @@ type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 async fn connection(
     stream: TcpStream,
     router: Router,
-    watcher: hyper_util::server::graceful::Watcher,
+    idle_timeout: Duration,
+    watcher: Watcher,
 ) -> Result<(), ConnectionError> {
     // An event is a small write that must not wait for the acknowledgement of the one before (Nagle).
     stream.set_nodelay(true)?;
-    // hyper's deadline for the head starts with its first byte; this is the one for that byte.
-    tokio::time::timeout(HEAD_TIMEOUT, stream.readable()).await??;
+    let activity = Activity::default();
+    let router = router.layer(middleware::from_fn_with_state(activity.clone(), Activity::measure));
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES_MAX as u32);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    watcher.watch(connection.into_owned()).await
+    tokio::select! {
+        served = watcher.watch(connection.into_owned()) => served,
+        () = activity.idle(FIRST_REQUEST_TIMEOUT, idle_timeout) => Err("no request came in time".into()),
+    }
 }
 
 /// Counts a connection while it is open.
 struct Open {
-    /// How many there are with it.
+    /// How many there are with it, on all listeners.
     number: usize,
-    open: Arc<AtomicUsize>,
     hub: Hub,
 }
 
 impl Open {
-    fn new(open: &Arc<AtomicUsize>, hub: &Hub) -> Self {
-        hub.shared.counters.connections.inc();
-        Self { number: open.fetch_add(1, Ordering::Relaxed) + 1, open: open.clone(), hub: hub.clone() }
+    fn new(hub: &Hub) -> Self {
+        let before = hub.shared.counters.connections.inc();
+        Self { number: usize::try_from(before).unwrap_or(0) + 1, hub: hub.clone() }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.open.fetch_sub(1, Ordering::Relaxed);
         self.hub.shared.counters.connections.dec();
-    }
-}
-
-/// What a connection past the limit is told.
-fn full(hub: &Hub) -> Router {
-    let answer = async |State(hub): State<Hub>, headers: HeaderMap| {
-        let problem = Problem::unavailable("the hub has as many connections as it takes: come back later");
-        let mut response = refuse(&hub, &headers, &problem);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        response
-    };
-    Router::new().fallback(answer).with_state(hub.clone())
-}
-
-/// Refuses requests for a name that is not this machine's own: a foreign page can make its own name point to
-/// 127.0.0.1, and the browser then takes the hub for a part of that page's site (DNS rebinding).
-async fn check_host(request: Request<Body>, next: middleware::Next) -> Response {
-    let hosts: Vec<_> = request.headers().get_all(HOST).iter().collect();
-    let authority = match (request.uri().authority(), hosts.as_slice()) {
-        (Some(authority), _) => Some(Ok(authority.clone())),
-        (None, []) => None,
-        (None, [host]) => Some(Authority::try_from(host.as_bytes())),
-        (None, _) => return Problem::bad_request("there are several Host headers").into_response(),
-    };
-    match authority {
-        // HTTP/1.0 has no Host, and no browser speaks it.
-        None => next.run(request).await,
-        Some(Err(_)) => Problem::bad_request("the Host header is not a host").into_response(),
-        Some(Ok(authority)) if is_address_or_localhost(&authority) => next.run(request).await,
-        Some(Ok(authority)) => {
-            let detail =
-                format!("without keys this hub answers to an IP address or localhost, not to {}", authority.host());
-            Problem::misdirected(detail).into_response()
-        }
     }
 }
 

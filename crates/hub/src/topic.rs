@@ -3,8 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use percent_encoding::percent_decode_str;
-
 use crate::limits::TOPIC_BYTES_MAX;
 
 /// A topic: by convention an IRI, in fact any text without control characters, of 1 to 4096 bytes.
@@ -46,15 +44,7 @@ impl Topic {
     /// dot segments, repeated slashes or other letter case. A forged subscription event would be believed.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
-        let mut text = self.0.to_string();
-        // Encoding can be stacked, and each round makes the text shorter, so this ends.
-        loop {
-            let decoded = percent_decode_str(&text).decode_utf8_lossy().into_owned();
-            if decoded == text {
-                break;
-            }
-            text = decoded;
-        }
+        let text = decode_all(&self.0);
         let mut segments: Vec<&str> = Vec::new();
         for segment in text.split(['/', '\\']) {
             match segment {
@@ -68,6 +58,22 @@ impl Topic {
             pair[0].eq_ignore_ascii_case(".well-known") && second.eq_ignore_ascii_case("mercure")
         })
     }
+}
+
+/// Percent-decodes as often as there is something to decode, in one pass: what a decoded byte completes is decoded too.
+fn decode_all(text: &str) -> String {
+    let hex = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let mut out = Vec::with_capacity(text.len());
+    for byte in text.bytes() {
+        out.push(byte);
+        while let [.., b'%', high, low] = out[..]
+            && let (Some(high), Some(low)) = (hex(high), hex(low))
+        {
+            out.truncate(out.len() - 3);
+            out.push(high << 4 | low);
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 impl fmt::Debug for Topic {
@@ -130,6 +136,8 @@ mod tests {
             "/%2ewell-known/mercure",
             "/.well-known%2Fmercure",
             "/%252ewell-known/mercure",
+            "/%25%32%65well-known/mercure",
+            "/%2%352ewell-known/mercure",
             "/.well-known/./mercure",
             "/.well-known/x/../mercure",
             "/.well-known//mercure/",

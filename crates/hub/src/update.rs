@@ -81,6 +81,13 @@ impl Update {
         self.id.as_ref()
     }
 
+    /// What the answer to its publish takes in memory at most.
+    pub(crate) fn id_bytes_max(&self) -> usize {
+        /// `e`, 16 digits, `-`, 20 digits.
+        const POSITION_BYTES_MAX: usize = 38;
+        size_of::<String>() + self.id.as_ref().map_or(POSITION_BYTES_MAX, |id| id.as_str().len())
+    }
+
     /// The type, if it is public: private ones are nobody's business.
     pub(crate) fn public_type(&self) -> Option<&str> {
         let is_public = self.visibility == Visibility::Public;

@@ -19,7 +19,7 @@ pub trait Engine: Debug + Send + Sync {
 
 impl<L: Log> Engine for L {
     fn append(&self, batch: Vec<Draft>) -> Append<'_> {
-        Log::append(self, batch, Place::Next)
+        self.store(batch, Place::Next)
     }
 }
 

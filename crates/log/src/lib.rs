@@ -31,7 +31,7 @@ mod memory;
 
 pub use engine::{AppendError, AppendErrorKind, Engine};
 pub use limits::BATCH_EVENTS_MAX;
-pub use log::{Append, Batch, Expired, Located, Log, Place, ReadBudget, Span, TopicSet, Topics, Usage};
+pub use log::{Append, Batch, Located, Log, Place, ReadBudget, ReadError, Span, TopicSet, Topics, Usage};
 pub use memory::MemoryLog;
 pub use position::{Epoch, NotAPosition, Position};
 pub use record::{Draft, Frame, Id, Record, Timestamp, Visibility};

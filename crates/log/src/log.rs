@@ -1,5 +1,6 @@
 //! The contract that every store keeps.
 
+use std::error::Error;
 use std::fmt::Debug;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,19 +17,22 @@ use crate::{AppendError, Draft, Position, Record, Timestamp};
 pub trait Log: Debug + Send + Sync {
     /// Stores `batch`, all of it or nothing, and gives the positions in the batch's order.
     ///
-    /// When the future is ready, the batch is durable and readers see it. Dropping the future does not undo it.
+    /// When the future is ready, the batch is durable and readers see it. The batch is on its way with the call, polled
+    /// or not, and dropping the future does not undo it.
     ///
     /// # Errors
     ///
     /// [`AppendError`] says whether the batch was not stored or may have been.
-    fn append(&self, batch: Vec<Draft>, place: Place) -> Append<'_>;
+    fn store(&self, batch: Vec<Draft>, place: Place) -> Append<'_>;
 
     /// At most `budget` of the records after `after` that have one of `topics`, in order.
     ///
+    /// May block as long as a read of a file does; what is near the tail must be in memory.
+    ///
     /// # Errors
     ///
-    /// [`Expired`] if records after `after` have left the history: the reader would miss them.
-    fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, Expired>;
+    /// [`ReadError::Expired`] if records after `after` have left the history: the reader would miss them.
+    fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, ReadError>;
 
     /// Whether a reader can go on from `position` without missing anything.
     fn locate(&self, position: Position) -> Located;
@@ -37,7 +41,11 @@ pub trait Log: Debug + Send + Sync {
     ///
     /// While any of several is kept, the first still counts, also when it has left the history itself: going on from a
     /// later one could pass over events in silence.
-    fn position_of(&self, id: &str) -> Option<Position>;
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Failed`] if the store can't be read.
+    fn position_of(&self, id: &str) -> Result<Option<Position>, ReadError>;
 
     /// What the history spans now.
     fn span(&self) -> Span;
@@ -145,10 +153,17 @@ pub struct Batch {
     pub end: Position,
 }
 
-/// Records after the given position have left the history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the position has left the history")]
-pub struct Expired;
+/// A read that gave nothing.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Records after the given position have left the history.
+    #[error("the position has left the history")]
+    Expired,
+    /// The store can't be read: what it holds may be whole all the same, so nothing may be passed over.
+    #[error("the history can't be read")]
+    Failed(#[source] Box<dyn Error + Send + Sync>),
+}
 
 /// Where a position stands in the history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

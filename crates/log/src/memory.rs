@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::limits::BATCH_EVENTS_MAX;
 use crate::{
-    Append, AppendError, Batch, Draft, Epoch, Expired, Id, Located, Log, Place, Position, ReadBudget, Record,
+    Append, AppendError, Batch, Draft, Epoch, Id, Located, Log, Place, Position, ReadBudget, ReadError, Record,
     Retention, Span, Timestamp, Topics, Usage,
 };
 
@@ -55,7 +55,7 @@ impl MemoryLog {
         Self { retention, history: RwLock::new(History::new(epoch)), notify: Mutex::new(Vec::new()) }
     }
 
-    fn store(&self, batch: Vec<Draft>, place: Place) -> Result<Vec<Position>, AppendError> {
+    fn store_now(&self, batch: Vec<Draft>, place: Place) -> Result<Vec<Position>, AppendError> {
         if batch.len() > BATCH_EVENTS_MAX {
             return Err(AppendError::not_stored(format!("more than {BATCH_EVENTS_MAX} events in a batch")));
         }
@@ -66,7 +66,8 @@ impl MemoryLog {
         for (draft, position) in batch.into_iter().zip(&positions) {
             let now = draft.time;
             history.push(Record::new(draft, *position));
-            history.trim(&self.retention, now);
+            // The newest stays in any case: nobody can have read it yet.
+            history.trim(&self.retention, now, 1);
         }
         let tail = history.tail();
         drop(history);
@@ -83,11 +84,11 @@ impl MemoryLog {
 }
 
 impl Log for MemoryLog {
-    fn append(&self, batch: Vec<Draft>, place: Place) -> Append<'_> {
-        Box::pin(std::future::ready(self.store(batch, place)))
+    fn store(&self, batch: Vec<Draft>, place: Place) -> Append<'_> {
+        Box::pin(std::future::ready(self.store_now(batch, place)))
     }
 
-    fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, Expired> {
+    fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, ReadError> {
         self.history().read(after, topics, budget)
     }
 
@@ -95,8 +96,8 @@ impl Log for MemoryLog {
         self.history().locate(position)
     }
 
-    fn position_of(&self, id: &str) -> Option<Position> {
-        self.history().ids.get(id).map(|named| named.first)
+    fn position_of(&self, id: &str) -> Result<Option<Position>, ReadError> {
+        Ok(self.history().ids.get(id).map(|named| named.first))
     }
 
     fn span(&self) -> Span {
@@ -111,7 +112,7 @@ impl Log for MemoryLog {
     }
 
     fn trim(&self, now: Timestamp) {
-        self.history.write().unwrap_or_else(PoisonError::into_inner).trim(&self.retention, now);
+        self.history.write().unwrap_or_else(PoisonError::into_inner).trim(&self.retention, now, 0);
     }
 
     fn on_advance(&self, notify: Box<dyn Fn(Position) + Send + Sync>) {
@@ -184,9 +185,13 @@ impl History {
         Ok(first)
     }
 
-    fn push(&mut self, record: Record) {
+    fn push(&mut self, mut record: Record) {
         let index = self.trimmed + self.records.len() as u64;
-        for topic in &record.topics {
+        for topic in &mut record.topics {
+            // Records share the text of their topics.
+            if let Some((shared, _)) = self.topics.get_key_value(topic) {
+                *topic = shared.clone();
+            }
             let indexes = self.topics.entry(topic.clone()).or_default();
             // An update may name a topic twice.
             if indexes.back() != Some(&index) {
@@ -204,11 +209,11 @@ impl History {
         self.records.push_back(Arc::new(record));
     }
 
-    /// Drops from the front what is past the retention. The newest record stays: it may not have been read yet.
-    fn trim(&mut self, retention: &Retention, now: Timestamp) {
+    /// Drops from the front what is past the retention, down to `least` records.
+    fn trim(&mut self, retention: &Retention, now: Timestamp, least: u64) {
         while let Some(oldest) = self.records.front() {
             let count = self.records.len() as u64;
-            if count == 1 || !retention.is_exceeded(count, self.bytes, oldest.time, now) {
+            if count == least || !retention.is_exceeded(count, self.bytes, oldest.time, now) {
                 return;
             }
             self.drop_oldest();
@@ -256,9 +261,9 @@ impl History {
         }
     }
 
-    fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, Expired> {
+    fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, ReadError> {
         if after < self.trimmed_to {
-            return Err(Expired);
+            return Err(ReadError::Expired);
         }
         let from = self.trimmed + self.records.partition_point(|record| record.position <= after) as u64;
         let pending = self.trimmed + self.records.len() as u64 - from;

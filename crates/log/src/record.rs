@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::Position;
-use crate::limits::RECORD_OVERHEAD_BYTES;
+use crate::limits::{RECORD_OVERHEAD_BYTES, TOPIC_OVERHEAD_BYTES};
 
 /// Milliseconds since 1970-01-01 00:00 UTC. The log reads no clock: whoever appends says what time it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +118,7 @@ impl Record {
             Id::Chosen(id) => id.len(),
             Id::Position => 0,
         };
-        (self.frame.len() + topics + id) as u64 + RECORD_OVERHEAD_BYTES
+        let text = (self.frame.len() + topics + id) as u64;
+        text + RECORD_OVERHEAD_BYTES + TOPIC_OVERHEAD_BYTES * self.topics.len() as u64
     }
 }

@@ -1,5 +1,6 @@
 //! The response body: a first comment, chunks of encoded events, and comments while there are none.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -16,7 +17,6 @@ pin_project! {
     ///
     /// It first yields a preface, so that the head of the response is not held back for the first event. It is pulled:
     /// a subscriber that does not read costs what the socket holds, and the stream behind is not polled for it.
-    #[derive(Debug)]
     pub struct EventBody<S> {
         preface: Option<Bytes>,
         #[pin]
@@ -25,13 +25,20 @@ pin_project! {
         // Made on the first poll: only then is a runtime sure to be there.
         #[pin]
         idle: Option<Sleep>,
+        until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     }
 }
 
 impl<S> EventBody<S> {
     /// A body of what `encoded` yields, which starts with a comment. Without a keep-alive.
     pub fn new(encoded: S) -> Self {
-        Self { preface: Some(Bytes::from_static(KEEP_ALIVE)), encoded: Some(encoded), keep_alive: None, idle: None }
+        Self {
+            preface: Some(Bytes::from_static(KEEP_ALIVE)),
+            encoded: Some(encoded),
+            keep_alive: None,
+            idle: None,
+            until: None,
+        }
     }
 
     /// Tells the client to wait `delay` before it reconnects, right after the first comment.
@@ -44,11 +51,28 @@ impl<S> EventBody<S> {
     }
 
     /// Sends a comment when nothing was sent for `interval`: proxies close idle connections, commonly after 30 to 60
-    /// seconds (S5), and a peer that has vanished is only noticed by a write.
+    /// seconds (S5), and a peer that has vanished is only noticed by a write. Zero is none.
     #[must_use]
     pub fn keep_alive(mut self, interval: Duration) -> Self {
-        self.keep_alive = Some(interval);
+        self.keep_alive = Some(interval).filter(|interval| !interval.is_zero());
         self
+    }
+
+    /// Ends the stream when `stop` is ready and there is nothing to send: a server that shuts down would wait for its
+    /// subscribers for ever.
+    #[must_use]
+    pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.until = Some(Box::pin(stop));
+        self
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for EventBody<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventBody")
+            .field("encoded", &self.encoded)
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
     }
 }
 
@@ -68,6 +92,14 @@ where
             Some(encoded) => encoded.poll_next(context),
             None => Poll::Ready(None),
         };
+        if polled.is_pending()
+            && let Some(until) = this.until
+            && until.as_mut().poll(context).is_ready()
+        {
+            this.encoded.set(None);
+            *this.until = None;
+            return Poll::Ready(None);
+        }
         if let Poll::Ready(chunk) = polled {
             this.idle.set(None);
             if chunk.is_none() {

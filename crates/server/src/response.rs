@@ -1,6 +1,7 @@
 //! A stream of events as an HTTP response.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,12 +14,22 @@ use pin_project_lite::pin_project;
 use crate::{Encoded, EventBody, set_event_stream_headers};
 
 /// A response that streams events, for axum (feature `axum`) or anything that serves an [`http_body::Body`].
-#[derive(Debug)]
 #[must_use = "a response does nothing unless it is returned from a handler"]
 pub struct EventStream<S> {
     events: S,
     retry: Option<Duration>,
     keep_alive: Option<Duration>,
+    until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl<S: fmt::Debug> fmt::Debug for EventStream<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventStream")
+            .field("events", &self.events)
+            .field("retry", &self.retry)
+            .field("keep_alive", &self.keep_alive)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<S: Stream<Item = Event>> EventStream<Infallibly<S>> {
@@ -35,7 +46,7 @@ where
 {
     /// Streams what `events` yields, until it ends or fails. A failure cuts the connection, and the client reconnects.
     pub fn fallible(events: S) -> Self {
-        Self { events, retry: None, keep_alive: None }
+        Self { events, retry: None, keep_alive: None, until: None }
     }
 
     /// Tells the client at the start to wait `delay` before it reconnects. Browsers wait some 3 to 5 seconds unless told.
@@ -44,9 +55,16 @@ where
         self
     }
 
-    /// Sends a comment when nothing was sent for `interval`; 15 seconds suit most proxies (S5).
+    /// Sends a comment when nothing was sent for `interval`; 15 seconds suit most proxies (S5). Zero is none.
     pub fn keep_alive(mut self, interval: Duration) -> Self {
         self.keep_alive = Some(interval);
+        self
+    }
+
+    /// Ends the stream when `stop` is ready and there is nothing to send, so that the server can shut down. The client
+    /// reconnects, to wherever it is served next.
+    pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.until = Some(Box::pin(stop));
         self
     }
 
@@ -58,6 +76,9 @@ where
         }
         if let Some(interval) = self.keep_alive {
             body = body.keep_alive(interval);
+        }
+        if let Some(stop) = self.until {
+            body = body.until(stop);
         }
         let mut response = Response::new(body);
         set_event_stream_headers(response.headers_mut());

@@ -84,3 +84,14 @@ async fn what_came_before_a_failure_is_sent() {
     assert_eq!(body.frame().await.unwrap().unwrap_err(), "the database is gone");
     assert!(body.frame().await.is_none());
 }
+
+#[tokio::test]
+async fn it_ends_when_it_is_told_to_and_not_before_what_is_ready_was_sent() {
+    let events = stream::iter(["a", "b"]).map(Event::data).chain(stream::pending());
+    let body = EventStream::new(events).until(std::future::ready(())).response().into_body();
+    let mut body = pin!(body);
+    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n\n"));
+    assert_eq!(next_chunk(&mut body).await.as_deref(), Some("data: a\n\ndata: b\n\n"));
+    assert_eq!(next_chunk(&mut body).await, None);
+    assert!(http_body::Body::is_end_stream(&*body));
+}

@@ -5,6 +5,8 @@ use core::time::Duration;
 
 use memchr::memchr2;
 
+use crate::EventId;
+
 /// Appends a comment, one line of it for each line of `text` and no dispatch.
 ///
 /// Comments keep a connection open and speak to people who read the stream; parsers ignore them (P3). A line break in
@@ -32,6 +34,19 @@ pub fn encode_comment(text: &str, out: &mut Vec<u8>) {
 /// ```
 pub fn encode_retry(delay: Duration, out: &mut Vec<u8>) {
     retry(delay, out);
+    dispatch(out);
+}
+
+/// Appends a block that sets the client's last event id and dispatches no event (P9).
+///
+/// ```
+/// let mut out = Vec::new();
+/// fanfare_wire::encode_id(&"42".try_into()?, &mut out);
+/// assert_eq!(out, b"id: 42\n\n");
+/// # Ok::<(), fanfare_wire::InvalidField>(())
+/// ```
+pub fn encode_id(value: &EventId, out: &mut Vec<u8>) {
+    id(value.as_str(), out);
     dispatch(out);
 }
 

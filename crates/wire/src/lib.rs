@@ -43,7 +43,7 @@ mod encode;
 mod decode;
 
 pub use decode::{Decoded, Decoder, Message, SkipReason, Skipped};
-pub use encode::{encode_comment, encode_retry};
+pub use encode::{encode_comment, encode_id, encode_retry};
 pub use event::Event;
 pub use field::{EventId, EventType, FieldError, InvalidField};
 pub use limits::Limits;

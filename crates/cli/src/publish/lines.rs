@@ -12,7 +12,7 @@ use crate::Failure;
 /// Events in a batch: the hub's own limit.
 const BATCH_EVENTS_MAX: usize = 4096;
 
-/// Bytes of a batch: half of what a hub takes unless it was told otherwise, because the last line may be long.
+/// Bytes of a batch, unless a single line is longer: half of what a hub takes unless it was told otherwise.
 const BATCH_BYTES_MAX: usize = 512 << 10;
 
 /// A line, in bytes. A file without line ends must not fill the memory.
@@ -28,18 +28,32 @@ pub(super) async fn publish(publisher: &Publisher, args: &PublishArgs) -> anyhow
     // A thread of its own: a read of standard input can't be cancelled, and a runtime would wait for it at the end.
     std::thread::spawn(move || read_lines(io::stdin().lock(), |line| sender.blocking_send(line).is_ok()));
     let mut progress = Progress::new();
-    while let Some(first) = lines.recv().await {
+    let mut held = None;
+    loop {
+        let Some(first) = (match held.take() {
+            Some(line) => Some(Ok(line)),
+            None => lines.recv().await.map(|line| line.map(|text| args.line(&text))),
+        }) else {
+            break;
+        };
         let (mut batch, mut events) = (String::new(), 0);
-        let mut next = Some(first);
-        let mut failed = None;
+        let (mut next, mut failed) = (Some(first), None);
         while let Some(line) = next.take() {
             match line {
-                Ok(text) => batch += &args.line(&text),
-                Err(error) => failed = Some(error),
+                // What does not fit goes first in the next batch.
+                Ok(line) if events > 0 && batch.len() + line.len() > BATCH_BYTES_MAX => {
+                    held = Some(line);
+                    break;
+                }
+                Ok(line) => batch += &line,
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
             }
             events += 1;
-            if failed.is_none() && events < BATCH_EVENTS_MAX && batch.len() < BATCH_BYTES_MAX {
-                next = lines.try_recv().ok();
+            if events < BATCH_EVENTS_MAX {
+                next = lines.try_recv().ok().map(|line| line.map(|text| args.line(&text)));
             }
         }
         if !batch.is_empty() {

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use fanfare_log::BATCH_EVENTS_MAX;
 use http::HeaderMap;
 use serde::{Deserialize, Deserializer};
@@ -13,15 +13,15 @@ use crate::update::parse_retry;
 use crate::{ChosenId, Hub, InvalidUpdate, Topic, Update, UpdateType};
 
 pub(crate) async fn publish(State(hub): State<Hub>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    access::publisher(&hub, &headers)?;
+    let grant = access::publisher(&hub, &headers)?;
     if !publish::is_of_type(&headers, "application/x-ndjson") {
         let detail = "send a batch as application/x-ndjson, an object a line, or one event to /events/{topic}";
         return Err(Problem::unsupported_media_type(detail));
     }
     let text = publish::read_text(&hub, &headers, body).await?;
     let updates = parse(&text)?;
-    let ids = publish::publish(&hub, &headers, updates).await?;
-    Ok(publish::answer(ids.iter().flat_map(|id| [id.as_str(), "\n"]).collect()))
+    let ids = publish::publish(&hub, &grant, &headers, updates).await?;
+    Ok(ids.iter().flat_map(|id| [id.as_str(), "\n"]).collect::<String>().into_response())
 }
 
 fn parse(text: &str) -> Result<Vec<Update>, Problem> {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http::Method;
 use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
 };
-use http::{Method, Request};
-use tower::ServiceExt;
+use tower::{Layer, ServiceExt};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::http::access::may_publish_from;
@@ -18,17 +19,28 @@ use crate::settings::Settings;
 /// How long a browser may remember the answer to a preflight. Longer than two hours no browser does.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(7200);
 
-/// Wraps `routes` so that browsers let allowed pages read the answers, and no others.
-pub(crate) fn guard(routes: Router, settings: &Settings) -> Router {
-    let (to_read, to_publish) = (routes.clone().layer(reading(settings)), routes.layer(publishing(settings)));
-    Router::new().fallback(async move |request: Request<Body>| {
-        let router = if is_publish(&request) { to_publish } else { to_read };
-        router.oneshot(request).await
-    })
+/// What pages of other origins may do.
+#[derive(Debug, Clone)]
+pub(crate) struct Policies {
+    reading: CorsLayer,
+    publishing: CorsLayer,
+}
+
+impl Policies {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        Self { reading: reading(settings), publishing: publishing(settings) }
+    }
+}
+
+/// Has browsers let allowed pages read the answers, and no others.
+pub(crate) async fn guard(State(policies): State<Policies>, request: Request, next: Next) -> Response {
+    let policy = if is_publish(&request) { policies.publishing } else { policies.reading };
+    let Ok(response) = policy.layer(next).oneshot(request).await;
+    response
 }
 
 /// A preflight asks on behalf of the method that will follow.
-fn is_publish(request: &Request<Body>) -> bool {
+fn is_publish(request: &Request) -> bool {
     match request.headers().get(ACCESS_CONTROL_REQUEST_METHOD) {
         Some(asked) if request.method() == Method::OPTIONS => asked == "POST",
         _ => request.method() == Method::POST,

@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use crate::http::Problem;
+use crate::limits::FORM_PAIRS_MAX;
 
 /// The pairs of a form, decoded. Text that is not UTF-8 is refused, not replaced: a topic with U+FFFD in it would be
 /// another topic.
@@ -11,6 +12,9 @@ pub(crate) struct Form(Vec<(String, String)>);
 
 impl Form {
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        if text.split('&').nth(FORM_PAIRS_MAX).is_some() {
+            return Err(Problem::bad_request(format!("more than {FORM_PAIRS_MAX} parameters")));
+        }
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         pairs
             .map(|pair| {
@@ -76,6 +80,12 @@ mod tests {
     fn text_that_is_not_utf8_is_refused() {
         assert!(Form::parse("a=%FF").is_err());
         assert!(Form::parse("%C3=a").is_err());
+    }
+
+    #[test]
+    fn pairs_are_bounded() {
+        assert!(Form::parse(&"a&".repeat(FORM_PAIRS_MAX - 1)).is_ok());
+        assert!(Form::parse(&"a&".repeat(FORM_PAIRS_MAX)).is_err());
     }
 
     #[test]

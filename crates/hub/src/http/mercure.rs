@@ -24,14 +24,14 @@ pub(crate) async fn subscribe(State(hub): State<Hub>, uri: Uri, headers: HeaderM
 /// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the
 /// protocol says.
 pub(crate) async fn publish(State(hub): State<Hub>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    access::publisher(&hub, &headers)?;
+    let grant = access::publisher(&hub, &headers)?;
     if !publish::is_of_type(&headers, "application/x-www-form-urlencoded") {
         return Err(Problem::unsupported_media_type("send the update as application/x-www-form-urlencoded"));
     }
     let text = publish::read_text(&hub, &headers, body).await?;
     let update = update(&Form::parse(&text)?)?;
-    let ids = publish::publish(&hub, &headers, vec![update]).await?;
-    Ok(publish::answer(ids.concat()))
+    let ids = publish::publish(&hub, &grant, &headers, vec![update]).await?;
+    Ok(publish::answer(&ids))
 }
 
 fn update(form: &Form) -> Result<Update, Problem> {

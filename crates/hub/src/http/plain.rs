@@ -21,11 +21,11 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    access::publisher(&hub, &headers)?;
+    let grant = access::publisher(&hub, &headers)?;
     let update = update(&uri, &headers)?;
     let data = publish::read_text(&hub, &headers, body).await?;
-    let ids = publish::publish(&hub, &headers, vec![update(data)]).await?;
-    Ok(publish::answer(ids.concat()))
+    let ids = publish::publish(&hub, &grant, &headers, vec![update(data)]).await?;
+    Ok(publish::answer(&ids))
 }
 
 /// What the head of the request says of the update, which then waits for its data.

@@ -1,37 +1,66 @@
 //! What every way of publishing shares: the body within its limits, the grant, the answer.
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use fanfare_log::AppendErrorKind;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http_body_util::{BodyExt, Limited};
 
-use crate::http::{Problem, access};
-use crate::limits::BODY_TIMEOUT;
+use crate::grant::Grant;
+use crate::http::Problem;
+use crate::limits::{BODY_TIMEOUT, DISCARD_TIMEOUT, DISCARDED_BODY_BYTES_MAX};
 use crate::{Hub, IdempotencyKey, PublishError, Update};
 
 /// Reads the body as text, within the limits on its size and time.
-pub(crate) async fn read_text(hub: &Hub, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
+pub(crate) async fn read_text(hub: &Hub, headers: &HeaderMap, mut body: Body) -> Result<String, Problem> {
     let bytes_max = hub.shared.settings.body_bytes_max;
-    let too_large = || Problem::too_large(format!("the body has at most {bytes_max} bytes: set --max-body for more"));
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > bytes_max as u64) {
-        return Err(too_large());
-    }
-    // One byte more than allowed tells a body that is too large from one that was cut off.
-    let read = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, bytes_max)).await;
-    let bytes = match read {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) if is_too_large(&error) => return Err(too_large()),
-        Ok(Err(_)) => return Err(Problem::bad_request("the body ended early")),
-        Err(_) => return Err(Problem::request_timeout("the body did not arrive in time")),
+    let read = if announced.is_some_and(|length| length > bytes_max as u64) {
+        Err(Unread::TooLarge)
+    } else {
+        tokio::time::timeout(BODY_TIMEOUT, read(&mut body, bytes_max)).await.unwrap_or(Err(Unread::TooSlow))
     };
-    String::from_utf8(bytes.into())
+    let bytes = match read {
+        Ok(bytes) => bytes,
+        Err(Unread::CutOff) => return Err(Problem::bad_request("the body ended early")),
+        Err(Unread::TooSlow) => return Err(Problem::request_timeout("the body did not arrive in time")),
+        Err(Unread::TooLarge) => {
+            // Who asked first is told at once, and sends nothing.
+            if !headers.contains_key(EXPECT) {
+                discard(body).await;
+            }
+            return Err(Problem::too_large(format!("the body has at most {bytes_max} bytes: set --max-body for more")));
+        }
+    };
+    String::from_utf8(bytes)
         .map_err(|_| Problem::bad_request("the body is not UTF-8: an event stream can carry nothing else"))
 }
 
-fn is_too_large(error: &axum::Error) -> bool {
-    std::error::Error::source(error).is_some_and(|source| source.is::<http_body_util::LengthLimitError>())
+/// Why there is no body.
+enum Unread {
+    TooLarge,
+    TooSlow,
+    CutOff,
+}
+
+async fn read(body: &mut Body, bytes_max: usize) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Unread::CutOff)?;
+        let data = frame.data_ref().map_or(&[][..], |data| data);
+        if bytes.len() + data.len() > bytes_max {
+            return Err(Unread::TooLarge);
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
+}
+
+/// Reads on what a client that did not wait for an answer is sending: closed on, it would never see the answer.
+async fn discard(body: Body) {
+    let mut body = Limited::new(body, DISCARDED_BODY_BYTES_MAX);
+    let _ = tokio::time::timeout(DISCARD_TIMEOUT, async { while let Some(Ok(_)) = body.frame().await {} }).await;
 }
 
 /// Whether the body is of this type, whatever its parameters.
@@ -41,8 +70,12 @@ pub(crate) fn is_of_type(headers: &HeaderMap, essence: &str) -> bool {
 }
 
 /// Publishes `updates`, all or none, and gives their ids.
-pub(crate) async fn publish(hub: &Hub, headers: &HeaderMap, updates: Vec<Update>) -> Result<Vec<String>, Problem> {
-    let grant = access::publisher(hub, headers)?;
+pub(crate) async fn publish(
+    hub: &Hub,
+    grant: &Grant,
+    headers: &HeaderMap,
+    updates: Vec<Update>,
+) -> Result<Vec<String>, Problem> {
     for update in &updates {
         let topics: Vec<_> = update.topics().iter().map(|topic| topic.shared().clone()).collect();
         if !grant.may_publish(&topics) {
@@ -63,10 +96,10 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Proble
     IdempotencyKey::new(text).map(Some).map_err(Problem::bad_request)
 }
 
-/// The answer to a publish: ids as plain text.
-pub(crate) fn answer(ids: String) -> Response {
+/// The answer to the publish of one event: its id as plain text. A key that was used for a batch brings the batch's ids.
+pub(crate) fn answer(ids: &[String]) -> Response {
     // axum's text is `text/plain; charset=utf-8`.
-    ids.into_response()
+    ids.join("\n").into_response()
 }
 
 impl From<PublishError> for Problem {

@@ -12,13 +12,14 @@ use futures_util::StreamExt;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderValue, Uri};
 
+use crate::Hub;
 use crate::cursor::Cursor;
 use crate::http::form::Form;
 use crate::http::{Problem, access, plain};
-use crate::limits::REFUSED_RETRY_SECONDS;
+use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
+use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 use crate::topic::InvalidTopic;
-use crate::{Hub, Selector};
 
 /// `GET /events?topic=…`: the selectors of the query, or everything.
 pub(crate) async fn any(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
@@ -84,15 +85,17 @@ fn stream(
         return Err(Problem::bad_request(format!("a subscription has at most {topics_max} topics")));
     }
     let cursor = cursor(&query, headers)?;
+    let selectors: Selectors = selectors.into_iter().collect();
+    if selectors.templates() > TEMPLATES_MAX {
+        return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
+    }
     let subscription = Subscription::new(selectors, access::subscriber());
-    let Some((start, delivery)) = hub.subscribe(subscription, &cursor) else {
-        return Err(Problem::unavailable("the hub is stopping: subscribe to it when it is back"));
-    };
+    let (last_event_id, delivery) = hub.subscribe(subscription, &cursor).map_err(Problem::unavailable)?;
     let chunks = delivery.into_stream().map(Ok::<_, Infallible>);
     let body = EventBody::new(chunks).keep_alive(hub.shared.settings.heartbeat);
     let mut response = Response::new(Body::new(body));
     set_event_stream_headers(response.headers_mut());
-    let header = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
+    let header = HeaderValue::from_bytes(last_event_id.as_bytes()).map_err(Problem::bad_request)?;
     response.headers_mut().insert(LastEventId::HEADER, header);
     Ok(response)
 }

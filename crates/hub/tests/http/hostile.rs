@@ -41,6 +41,7 @@ async fn malformed_requests_are_refused_and_nothing_is_published() {
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, nonsense\r\n\r\n", &["400", "501"]),
         ("POST /events/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", &["400"]),
         ("GET /events HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", &["400"]),
+        ("GET /events HTTP/1.1\r\n\r\n", &["400"]),
         ("GET /events HTTP/1.1\r\nHost: localhost\r\nBad Header: x\r\n\r\n", &["400"]),
         (&long_head, &["431", "400"]),
         (&long_target, &["414", "431", "400"]),
@@ -71,6 +72,48 @@ async fn two_lengths_smuggle_nothing() {
     assert_eq!(all.data(1).await, ["the only one"]);
 }
 
+/// With the clock paused, time passes at once when nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_or_stops_within_a_head_is_closed() {
+    let hub = Running::start().await;
+    for said in [
+        "",
+        "P",
+        "PRI * HTTP/2.0",
+        "GET /events HTTP/1.1\r\nHost:",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+    ] {
+        let mut stream = hub.connect().await;
+        stream.write_all(said.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.expect(said);
+    }
+    let mut idle = hub.connect().await;
+    assert_eq!(status(&say(&mut idle, b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n").await), "200");
+    let _ = tokio::time::timeout(PATIENCE * 2, idle.read_to_end(&mut Vec::new())).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_is_not_idle() {
+    let hub = Running::start().await;
+    let mut subscriber = hub.subscribe("/events").await;
+    tokio::time::sleep(PATIENCE * 60).await;
+    hub.publish("a", "still here").await;
+    assert_eq!(subscriber.data(1).await, ["still here"]);
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_still_gets_its_answer() {
+    let hub = Running::start().await;
+    for _ in 0..20 {
+        let mut stream = hub.connect().await;
+        let head = format!("POST /events/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", 3 << 20);
+        let request = [head.as_bytes(), &vec![b'x'; 3 << 20]].concat();
+        stream.write_all(&request).await.unwrap();
+        assert_eq!(status(&say(&mut stream, b"").await), "413");
+    }
+}
+
 #[tokio::test]
 async fn a_body_that_is_cut_off_publishes_nothing() {
     let hub = Running::start().await;
@@ -93,10 +136,15 @@ async fn connections_past_the_limit_are_told_so_and_places_become_free() {
     let answer = say(&mut hub.connect().await, request).await;
     assert_eq!(status(&answer), "503", "{answer}");
     assert!(answer.contains("retry-after: 5") && answer.contains("connection: close"), "{answer}");
-    let from_page = b"GET /events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n";
-    let answer = say(&mut hub.connect().await, from_page).await;
+    let page = "Host: localhost\r\nOrigin: http://localhost\r\nAccept: text/event-stream\r\n\r\n";
+    let answer = say(&mut hub.connect().await, format!("GET /events HTTP/1.1\r\n{page}").as_bytes()).await;
     assert_eq!(status(&answer), "200", "{answer}");
-    assert!(answer.contains("connection: close"), "{answer}");
+    for line in ["connection: close", "access-control-allow-origin: http://localhost"] {
+        assert!(answer.contains(line), "{answer}");
+    }
+    // A publisher must not take that for a yes.
+    let answer = say(&mut hub.connect().await, format!("POST /events/a HTTP/1.1\r\n{page}").as_bytes()).await;
+    assert_eq!(status(&answer), "503", "{answer}");
     drop(first);
     tokio::time::timeout(PATIENCE, async { while status(&say(&mut hub.connect().await, request).await) != "200" {} })
         .await

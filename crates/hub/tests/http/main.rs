@@ -4,6 +4,7 @@
 mod running;
 
 mod access;
+mod embedded;
 mod hostile;
 mod publish;
 mod replay;

@@ -15,6 +15,22 @@ async fn next_gap(subscriber: &mut Subscriber) -> (String, serde_json::Value) {
     (got.id, gap)
 }
 
+/// A browser that loses the connection before its first event goes on from where it was all the same.
+#[tokio::test]
+async fn a_subscriber_without_an_event_knows_where_it_is() {
+    let hub = Running::start().await;
+    let before = hub.publish("a", "before").await;
+    let mut subscriber = hub.subscribe("/events/a").await;
+    while subscriber.last_event_id().is_empty() {
+        subscriber.read().await;
+    }
+    let last_event_id = subscriber.last_event_id().to_owned();
+    assert_eq!(last_event_id, before);
+    drop(subscriber);
+    hub.publish("a", "meanwhile").await;
+    assert_eq!(hub.resume("/events/a", &last_event_id).await.data(1).await, ["meanwhile"]);
+}
+
 fn short() -> Retention {
     Retention { count: Some(0), ..Retention::default() }
 }

@@ -102,6 +102,10 @@ impl Subscriber {
         Self { response, decoder: Decoder::new(), events: VecDeque::new(), comments: 0, retry: None }
     }
 
+    pub(crate) fn last_event_id(&self) -> &str {
+        self.decoder.last_event_id()
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         self.response.headers().get(name).map_or("", |value| std::str::from_utf8(value.as_bytes()).unwrap())
     }

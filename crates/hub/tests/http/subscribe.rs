@@ -91,6 +91,7 @@ async fn bad_subscriptions_are_refused() {
         ("/events?topic=%FF", "UTF-8"),
         ("/events?topic=a&topic=b&topic=c", "2 topics"),
         ("/events/a?topic=b&topic=c", "2 topics"),
+        ("/events?topic=%7Bx:9999%7D", "too complex"),
         ("/events?lastEventID=%0D", "control"),
         ("/events?lastEventID=a&lastEventID=b", "twice"),
     ] {
@@ -99,6 +100,11 @@ async fn bad_subscriptions_are_refused() {
         let text = response.text().await.unwrap();
         assert!(text.contains(reason), "{path}: {text}");
     }
+    let hub = Running::start().await;
+    let templates = |count| (0..count).map(|n| format!("topic={n}%7Bx%7D&")).collect::<String>();
+    assert_eq!(hub.get(&format!("/events?{}", templates(100))).send().await.unwrap().status(), 200);
+    let refused = hub.get(&format!("/events?{}", templates(101))).send().await.unwrap();
+    assert!(refused.text().await.unwrap().contains("100 URI Templates"));
     let not_utf8 = reqwest::header::HeaderValue::from_bytes(b"\xFF").unwrap();
     let response = hub.get("/events").header("Last-Event-ID", not_utf8).send().await.unwrap();
     assert_eq!(response.status(), 400);

@@ -1,0 +1,107 @@
+//! Whether a connection does anything.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use http_body_util::BodyExt;
+use tokio::sync::Notify;
+
+/// The requests under way on one connection, from head to the end of the response's body.
+///
+/// A peer that says nothing, stops within a head, or opens HTTP/2 and no stream holds a place that others could have;
+/// one that merely receives a stream slowly does not. One measure serves every protocol.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Activity(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    under_way: AtomicUsize,
+    begun: AtomicUsize,
+    changed: Notify,
+}
+
+impl Activity {
+    /// Middleware that keeps count.
+    pub(crate) async fn measure(State(activity): State<Self>, request: Request, next: Next) -> Response {
+        let under_way = activity.begin();
+        next.run(request).await.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                let _held_to_the_end = &under_way;
+                frame
+            }))
+        })
+    }
+
+    /// Returns when no request was under way for `first` since the start, or for `later` since the last one ended.
+    pub(crate) async fn idle(&self, first: Duration, later: Duration) {
+        loop {
+            let mut changed = pin!(self.0.changed.notified());
+            // From here on a change is seen, so that none falls between the look and the wait.
+            changed.as_mut().enable();
+            if self.0.under_way.load(Ordering::Acquire) > 0 {
+                changed.await;
+                continue;
+            }
+            let limit = if self.0.begun.load(Ordering::Acquire) == 0 { first } else { later };
+            if tokio::time::timeout(limit, changed).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn begin(&self) -> UnderWay {
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
+        self.0.under_way.fetch_add(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
+        UnderWay(self.clone())
+    }
+}
+
+#[derive(Debug)]
+struct UnderWay(Activity);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.0.under_way.fetch_sub(1, Ordering::AcqRel);
+        self.0.0.changed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    const FIRST: Duration = Duration::from_secs(10);
+    const LATER: Duration = Duration::from_secs(75);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_without_a_request_is_idle_after_the_first_limit() {
+        let start = Instant::now();
+        Activity::default().idle(FIRST, LATER).await;
+        assert_eq!(start.elapsed(), FIRST);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_holds_it_and_the_later_limit_begins_at_its_end() {
+        let (start, activity) = (Instant::now(), Activity::default());
+        let requests = activity.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(FIRST / 2).await;
+            let first = requests.begin();
+            let second = requests.begin();
+            tokio::time::sleep(LATER * 3).await;
+            drop(first);
+            tokio::time::sleep(LATER * 3).await;
+            drop(second);
+        });
+        activity.idle(FIRST, LATER).await;
+        assert_eq!(start.elapsed(), FIRST / 2 + LATER * 7);
+    }
+}
