@@ -80,8 +80,7 @@ pub(crate) struct SubscribeArgs {
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     idle_timeout: Option<Duration>,
 
-    /// Ends after an event with exactly this data, such as [DONE]
-    #[arg(long, value_name = "DATA")]
+    #[arg(long, value_name = "DATA", help = "Ends after an event with exactly this data, such as [DONE]")]
     until: Option<String>,
 
     /// Ends when the stream does
