@@ -71,7 +71,7 @@ pub enum Place {
     At(Position),
 }
 
-/// What [`Log::append`] returns: the positions of the batch, once it is durable.
+/// What [`Log::store`] returns: the positions of the batch, once it is durable.
 pub type Append<'a> = Pin<Box<dyn Future<Output = Result<Vec<Position>, AppendError>> + Send + 'a>>;
 
 /// Which records a read is for.
