@@ -59,7 +59,7 @@ pub(crate) struct Moment {
 
 impl Session {
     pub(crate) fn new(limits: Limits, retry: RetryPolicy, last_event_id: Option<&EventId>) -> Self {
-        let mut decoder = Decoder::with_limits(limits);
+        let mut decoder = Decoder::with_limits(limits).with_comments();
         if let Some(id) = last_event_id {
             decoder.set_last_event_id(id);
         }

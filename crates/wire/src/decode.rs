@@ -1,14 +1,21 @@
 //! From bytes to events: the parser of the standard, fed with whatever chunks arrive.
+//!
+//! There is one grammar with two ways to hold what it finds. A block that lies whole in a chunk is read by
+//! [`Decoder::block`] and, if it has one data line, yielded as it lies there. Whatever else comes (the chunk ends, a
+//! second data line, a `retry`) is handed over, as far as it was read, to [`Decoder::piece`], which assembles it.
 
-use alloc::borrow::{Cow, ToOwned};
+mod block;
+mod piece;
+
+use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::mem;
 
 use memchr::memchr2;
 
-use crate::limits::FIELD_PREFIX_BYTES;
 use crate::{EventId, Limits};
+use block::Whole;
+use piece::Found;
 
 /// What a [`Decoder`] found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +23,8 @@ use crate::{EventId, Limits};
 pub enum Decoded<'a> {
     /// An event, dispatched by the empty line after it (P9).
     Event(Message<'a>),
-    /// A comment, without its colon (P3). Reported at its line end.
+    /// A comment, without its colon (P3), for those who [ask](Decoder::with_comments). Reported at its line end,
+    /// and no more of it than [`Limits::line_bytes`].
     Comment(&'a str),
     /// A new reconnection time in milliseconds. It counts from its line on, dispatched or not (P8).
     Retry(u64),
@@ -42,7 +50,7 @@ pub struct Message<'a> {
 pub struct Skipped<'a> {
     /// Which of the limits it broke first.
     pub reason: SkipReason,
-    /// The size of its block, in bytes without the line ends.
+    /// What its data, event and id lines take in the stream, in bytes, with one for each line end.
     pub bytes: u64,
     /// The last event id string after it. Its own id counts if that was read whole, wherever it stood in the block.
     pub last_event_id: &'a str,
@@ -73,15 +81,78 @@ pub enum SkipReason {
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,
-    /// How much of a byte order mark the stream has begun with; 3 once that is decided (P1).
-    mark_bytes: u8,
-    /// The last line ended with CR at once, so that an LF right behind it is no line of its own (P2).
-    after_carriage_return: bool,
-    line: Line,
+    reports_comments: bool,
+    place: Place,
     block: Block,
     /// "Last event ID string": what a client sends when it reconnects.
     last_event_id: String,
+    /// Text that had to be mended (P1), kept while it is borrowed.
+    mended_type: String,
+    mended_data: String,
+    #[cfg(test)]
+    examined: u64,
 }
+
+/// Where in the stream the decoder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// At the start of a line, with nothing of a block: the next block may be read whole.
+    Between,
+    /// At the very start, with so many bytes of a byte order mark behind it (P1).
+    Mark(u8),
+    /// At the start of a line of a block.
+    LineStart,
+    /// Behind a CR that has ended its line already; an LF right behind it is no line of its own (P2).
+    AfterCarriageReturn,
+    /// In the name of a field, of which so many bytes are held in [`Block::name`].
+    Name(u8),
+    /// Behind the colon of a field: one space is no part of the value (P3).
+    Colon(Field),
+    /// In the value of a field.
+    Value(Field),
+    /// In a comment that is to be reported.
+    Comment,
+    /// In a comment or an unknown field.
+    Ignored,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Field {
+    Data,
+    Event,
+    Id,
+    Retry,
+}
+
+/// The lines since the last dispatch: the standard's data, event type and last event ID buffers, as bytes.
+#[derive(Debug, Default)]
+struct Block {
+    /// Each data line with an LF (P6). UTF-8 is checked once, at dispatch: an LF ends any unfinished character, so the
+    /// result is that of checking line by line.
+    data: Vec<u8>,
+    event_type: Vec<u8>,
+    id: Vec<u8>,
+    has_id: bool,
+    /// The value that is being read, of any field but data, or a comment.
+    value: Vec<u8>,
+    name: [u8; NAME_BYTES],
+    /// Bytes of the line so far; of a data line only those before its value.
+    line_bytes: usize,
+    /// Where the value of the data line begins in `data`, and how much more of it is allowed.
+    data_start: usize,
+    data_room: usize,
+    /// Bytes of the data, event and id lines before it, each with one for its line end. None: nothing of a block yet.
+    bytes: u64,
+    skipped: Option<SkipReason>,
+    /// It was yielded, and is cleared with the next call.
+    is_dispatched: bool,
+}
+
+/// Chunks up to this size are looked at in blocks of 16 bytes.
+const SMALL_CHUNK_BYTES: usize = 64;
+
+/// The longest field names, `event` and `retry`.
+const NAME_BYTES: usize = 5;
 
 impl Decoder {
     /// A decoder with the default [`Limits`].
@@ -95,44 +166,68 @@ impl Decoder {
     pub fn with_limits(limits: Limits) -> Self {
         Self {
             limits,
-            mark_bytes: 0,
-            after_carriage_return: false,
-            line: Line::default(),
+            reports_comments: false,
+            place: Place::Mark(0),
             block: Block::default(),
             last_event_id: String::new(),
+            mended_type: String::new(),
+            mended_data: String::new(),
+            #[cfg(test)]
+            examined: 0,
         }
+    }
+
+    /// Has comments reported. By default they are passed over, thousands of keep-alives in a microsecond.
+    #[must_use]
+    pub fn with_comments(mut self) -> Self {
+        self.reports_comments = true;
+        self
     }
 
     /// Sets the last event id, as one that was remembered from an earlier run.
     pub fn set_last_event_id(&mut self, id: &EventId) {
         id.as_str().clone_into(&mut self.last_event_id);
-        id.as_str().clone_into(&mut self.block.id);
     }
 
     /// Consumes `input` up to the next thing found, or all of it and returns `None`.
     ///
     /// Call it until it returns `None`, then with the next chunk. Nothing is held back: what the bytes so far decide
     /// is returned, also when they end with a CR (P2).
+    #[inline]
     pub fn decode<'a, 'c: 'a>(&'a mut self, input: &mut &'c [u8]) -> Option<Decoded<'a>> {
+        if self.place == Place::Value(Field::Data) && input.len() <= SMALL_CHUNK_BYTES {
+            self.absorb(input);
+        }
+        if input.is_empty() {
+            return None;
+        }
+        self.decode_some(input)
+    }
+
+    #[inline]
+    fn decode_some<'a, 'c: 'a>(&'a mut self, input: &mut &'c [u8]) -> Option<Decoded<'a>> {
         self.block.forget_dispatched();
-        let found = loop {
-            if !self.line.read(input, &mut self.mark_bytes, &mut self.after_carriage_return, &self.limits) {
-                return None;
+        loop {
+            if self.place == Place::Between {
+                match self.whole_block(input) {
+                    Whole::Event { event_type, data } => {
+                        let event_type = text(event_type, &mut self.mended_type);
+                        let event_type = if event_type.is_empty() { "message" } else { event_type };
+                        let data = text(data, &mut self.mended_data);
+                        let last_event_id = &self.last_event_id;
+                        return Some(Decoded::Event(Message { event_type, data, last_event_id }));
+                    }
+                    Whole::Pieces => {}
+                }
             }
-            let found = self.block.line(&self.line, &self.limits);
-            self.line.clear();
-            match found {
-                Found::Nothing => {}
-                Found::Dispatch if self.block.is_dispatched(&mut self.last_event_id) => break found,
-                Found::Dispatch => self.block.forget_dispatched(),
-                Found::Comment | Found::Retry(_) => break found,
+            match self.piece(input) {
+                Found::Nothing => return None,
+                Found::Between => {}
+                Found::Block => return Some(self.dispatched()),
+                Found::Comment => return Some(Decoded::Comment(text(&self.block.value, &mut self.mended_data))),
+                Found::Retry(milliseconds) => return Some(Decoded::Retry(milliseconds)),
             }
-        };
-        Some(match found {
-            Found::Comment => Decoded::Comment(&self.block.comment),
-            Found::Retry(milliseconds) => Decoded::Retry(milliseconds),
-            Found::Nothing | Found::Dispatch => self.block.dispatched(&self.last_event_id),
-        })
+        }
     }
 
     /// "Last event ID string": the id to send as `Last-Event-ID` when reconnecting, empty if there is none.
@@ -143,14 +238,66 @@ impl Decoder {
 
     /// Prepares for the first byte of a new connection: all but the last event id is forgotten (P11, P12).
     ///
-    /// The id buffer starts from the last event id, as browsers do, so that an event without an id keeps it.
+    /// An event without an id then keeps the last one, as in browsers.
     pub fn reconnect(&mut self) {
-        self.mark_bytes = 0;
-        self.after_carriage_return = false;
-        self.line.clear();
+        self.place = Place::Mark(0);
         self.block = Block::default();
-        self.last_event_id.clone_into(&mut self.block.id);
+        (self.mended_type, self.mended_data) = (String::new(), String::new());
     }
+
+    /// The block that was assembled, which is cleared with the next call.
+    fn dispatched(&mut self) -> Decoded<'_> {
+        self.block.is_dispatched = true;
+        let last_event_id = &self.last_event_id;
+        if let Some(reason) = self.block.skipped {
+            return Decoded::Skipped(Skipped { reason, bytes: self.block.bytes, last_event_id });
+        }
+        let event_type = match &*self.block.event_type {
+            [] => "message",
+            event_type => text(event_type, &mut self.mended_type),
+        };
+        let data = text(&self.block.data, &mut self.mended_data);
+        Decoded::Event(Message { event_type, data, last_event_id })
+    }
+
+    /// Sets the last event ID string (P7, P9).
+    fn remember_id(&mut self, id: &[u8]) {
+        self.last_event_id.clear();
+        match from_utf8(id) {
+            Some(text) => self.last_event_id.push_str(text),
+            None => self.last_event_id = String::from_utf8_lossy(id).into_owned(),
+        }
+    }
+
+    /// Takes data of a small chunk in blocks of 16 bytes without a line end: to look at a block of known size is a few
+    /// instructions, and a call to search it would cost more than all the rest.
+    #[inline]
+    fn absorb(&mut self, input: &mut &[u8]) {
+        let block = &mut self.block;
+        while let Some((bytes, after)) = input.split_first_chunk::<16>() {
+            let has_line_end = bytes.iter().fold(false, |found, byte| found | (*byte == b'\n') | (*byte == b'\r'));
+            if has_line_end || block.data_room < bytes.len() {
+                return;
+            }
+            block.data.extend_from_slice(bytes);
+            block.data_room -= bytes.len();
+            *input = after;
+            #[cfg(test)]
+            {
+                self.examined += bytes.len() as u64;
+            }
+        }
+    }
+
+    /// Counts work for the test of linear time.
+    #[cfg(test)]
+    fn examine(&mut self, bytes: usize) {
+        self.examined += bytes as u64;
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "it counts in tests")]
+    fn examine(&mut self, _: usize) {}
 }
 
 impl Default for Decoder {
@@ -159,199 +306,90 @@ impl Default for Decoder {
     }
 }
 
-const BYTE_ORDER_MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
-
-/// The line that is being read, as far as the chunks so far hold it.
-#[derive(Debug, Default)]
-struct Line {
-    /// At most `line_bytes` of it: the start of an oversized line still tells which field it is.
-    bytes: Vec<u8>,
-    /// Its whole length, kept or not.
-    length: u64,
-}
-
-impl Line {
-    /// Takes bytes from `input` up to the end of the line. Returns whether the line is complete.
-    fn read(
-        &mut self,
-        input: &mut &[u8],
-        mark_bytes: &mut u8,
-        after_carriage_return: &mut bool,
-        limits: &Limits,
-    ) -> bool {
-        self.skip_byte_order_mark(input, mark_bytes);
-        if *after_carriage_return && !input.is_empty() {
-            *after_carriage_return = false;
-            *input = input.strip_prefix(b"\n").unwrap_or(input);
-        }
-        let Some(at) = memchr2(b'\n', b'\r', input) else {
-            self.push(input, limits);
-            *input = &[];
-            return false;
-        };
-        let (line, end) = input.split_at(at);
-        self.push(line, limits);
-        *after_carriage_return = end.starts_with(b"\r");
-        *input = end.get(1..).unwrap_or_default();
-        true
-    }
-
-    /// Exactly one mark is taken away, also when it comes in pieces; what only looked like one is data (P1).
-    fn skip_byte_order_mark(&mut self, input: &mut &[u8], mark_bytes: &mut u8) {
-        while let (Some(expected), Some((&byte, rest))) =
-            (BYTE_ORDER_MARK.get(usize::from(*mark_bytes)), input.split_first())
-        {
-            if byte != *expected {
-                let matched = usize::from(mem::replace(mark_bytes, 3));
-                self.bytes.extend(BYTE_ORDER_MARK.iter().take(matched));
-                self.length = matched as u64;
-                return;
-            }
-            *mark_bytes += 1;
-            *input = rest;
-        }
-    }
-
-    fn push(&mut self, bytes: &[u8], limits: &Limits) {
-        let room = limits.line_bytes.max(FIELD_PREFIX_BYTES).saturating_sub(self.bytes.len());
-        self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        self.length = self.length.saturating_add(bytes.len() as u64);
-    }
-
-    fn is_oversized(&self) -> bool {
-        self.length > self.bytes.len() as u64
-    }
-
-    fn clear(&mut self) {
-        self.bytes.clear();
-        self.length = 0;
-    }
-}
-
-/// What a line asks for.
-enum Found {
-    Nothing,
-    Comment,
-    Retry(u64),
-    Dispatch,
-}
-
-/// The lines since the last dispatch: the standard's data, event type and last event ID buffers.
-#[derive(Debug, Default)]
-struct Block {
-    data: String,
-    event_type: String,
-    id: String,
-    comment: String,
-    /// The sizes of its lines, in bytes.
-    length: u64,
-    skipped: Option<SkipReason>,
-    is_dispatched: bool,
-}
-
 impl Block {
-    /// Processes one line (P3).
-    fn line(&mut self, line: &Line, limits: &Limits) -> Found {
-        if line.length == 0 {
-            return Found::Dispatch;
+    /// Clears what belonged to the event. Done late, because the event is borrowed until then.
+    #[inline]
+    fn forget_dispatched(&mut self) {
+        if self.is_dispatched {
+            self.forget();
         }
-        self.length = self.length.saturating_add(line.length);
-        let colon = memchr::memchr(b':', &line.bytes);
-        let (name, value) = match colon {
-            Some(at) => (line.bytes.get(..at).unwrap_or_default(), line.bytes.get(at + 1..).unwrap_or_default()),
-            None => (line.bytes.as_slice(), [].as_slice()),
-        };
-        if name.is_empty() && line.is_oversized() {
-            return Found::Nothing;
-        }
-        if name.is_empty() {
-            self.comment.clear();
-            self.comment.push_str(&String::from_utf8_lossy(value));
-            return Found::Comment;
-        }
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        self.field(name, value, line.is_oversized(), limits)
     }
 
-    /// Field names are compared to the letter; unknown ones are ignored, whatever their size (P4).
-    fn field(&mut self, name: &[u8], value: &[u8], oversized: bool, limits: &Limits) -> Found {
-        match name {
-            b"data" if oversized => self.skip(SkipReason::Line),
-            b"data" => self.push_data(&String::from_utf8_lossy(value), limits),
-            b"event" if oversized || value.len() > limits.name_bytes => self.skip(SkipReason::Name),
-            b"event" => replace(&mut self.event_type, value),
-            b"id" if oversized || value.len() > limits.name_bytes => self.skip(SkipReason::Name),
-            b"id" if memchr::memchr(0, value).is_some() => {}
-            b"id" => replace(&mut self.id, value),
-            b"retry" if oversized => {}
-            b"retry" => return retry(value).map_or(Found::Nothing, Found::Retry),
-            _ => {}
+    fn forget(&mut self) {
+        // A single huge event shall not hold its memory for the rest of the connection.
+        if self.data.capacity() > KEPT_BYTES {
+            self.data = Vec::new();
         }
-        Found::Nothing
+        self.data.clear();
+        self.event_type.clear();
+        self.has_id = false;
+        self.bytes = 0;
+        self.line_bytes = 0;
+        self.skipped = None;
+        self.is_dispatched = false;
     }
 
-    /// Appends the value and an LF (P6).
-    fn push_data(&mut self, value: &str, limits: &Limits) {
-        // The LF of the last line is no part of the event (P9), so it does not count.
-        if self.data.len() + value.len() > limits.event_bytes {
-            self.skip(SkipReason::Event);
-        }
-        if self.skipped.is_none() {
-            self.data.push_str(value);
-            self.data.push('\n');
-        }
+    /// Nothing of a block has been read.
+    #[inline]
+    fn is_empty(&self) -> bool {
+        self.bytes == 0
     }
 
     fn skip(&mut self, reason: SkipReason) {
         self.skipped.get_or_insert(reason);
         self.data.clear();
+        (self.data_start, self.data_room) = (0, 0);
     }
+}
 
-    /// The first steps of dispatch (P9): the id counts even without data. Returns whether there is something to tell.
-    fn is_dispatched(&mut self, last_event_id: &mut String) -> bool {
-        if *last_event_id != self.id {
-            last_event_id.clone_from(&self.id);
+/// A buffer of this size is kept for the next event, in bytes; the typical large event fits, a flood does not stay.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Where a line ends that is likely to be short. Eight bytes at a time in a register: a call to search them costs more.
+#[inline]
+fn line_end(bytes: &[u8]) -> Option<usize> {
+    /// Ids and types are seldom longer.
+    const SHORT: usize = 32;
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    // The lowest bit that is set belongs to the first byte that is zero.
+    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    let mut at = 0;
+    while at < SHORT
+        && let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk())
+    {
+        let word = u64::from_le_bytes(*word);
+        let found = zeros(word ^ (ONES * u64::from(b'\n'))) | zeros(word ^ (ONES * u64::from(b'\r')));
+        if found != 0 {
+            return Some(at + found.trailing_zeros() as usize / 8);
         }
-        self.is_dispatched = true;
-        self.skipped.is_some() || self.data.pop().is_some()
+        at += 8;
     }
+    bytes.get(at..).and_then(|rest| memchr2(b'\n', b'\r', rest)).map(|found| at + found)
+}
 
-    fn dispatched<'a>(&'a self, last_event_id: &'a str) -> Decoded<'a> {
-        match self.skipped {
-            Some(reason) => Decoded::Skipped(Skipped { reason, bytes: self.length, last_event_id }),
-            None => Decoded::Event(Message {
-                event_type: if self.event_type.is_empty() { "message" } else { &self.event_type },
-                data: &self.data,
-                last_event_id,
-            }),
-        }
-    }
-
-    /// Clears what belonged to the event, and not the id (P9). Done late, because the event is borrowed until then.
-    fn forget_dispatched(&mut self) {
-        if mem::take(&mut self.is_dispatched) {
-            self.data.clear();
-            self.event_type.clear();
-            self.length = 0;
-            self.skipped = None;
+/// `bytes` as text. What is not UTF-8 becomes U+FFFD (P1), and is held in `mended`.
+#[inline]
+fn text<'a>(bytes: &'a [u8], mended: &'a mut String) -> &'a str {
+    match from_utf8(bytes) {
+        Some(text) => text,
+        None => {
+            *mended = String::from_utf8_lossy(bytes).into_owned();
+            mended
         }
     }
 }
 
-fn replace(buffer: &mut String, value: &[u8]) {
-    buffer.clear();
-    match String::from_utf8_lossy(value) {
-        Cow::Borrowed(text) => buffer.push_str(text),
-        Cow::Owned(text) => *buffer = text,
-    }
+#[cfg(feature = "simdutf8")]
+#[inline]
+fn from_utf8(bytes: &[u8]) -> Option<&str> {
+    simdutf8::basic::from_utf8(bytes).ok()
 }
 
-/// Digits alone, in base ten; what is past `u64` is clamped, since the standard names no limit (P8).
-fn retry(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(value.iter().fold(0_u64, |sum, digit| sum.saturating_mul(10).saturating_add(u64::from(digit - b'0'))))
+#[cfg(not(feature = "simdutf8"))]
+#[inline]
+fn from_utf8(bytes: &[u8]) -> Option<&str> {
+    core::str::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

@@ -50,8 +50,11 @@ pub fn encode_id(value: &EventId, out: &mut Vec<u8>) {
     dispatch(out);
 }
 
-/// Every field name with its colon, space and line end, a retry of 20 digits, and the empty line.
-pub(crate) const OVERHEAD_BYTES: usize = b"id: \nevent: \nretry: \ndata: \n\n".len() + 20;
+/// What a line of each field takes beside its value, and the empty line.
+pub(crate) const ID_BYTES: usize = b"id: \n".len();
+pub(crate) const EVENT_BYTES: usize = b"event: \n".len();
+pub(crate) const DATA_BYTES: usize = b"data: \n".len();
+pub(crate) const DISPATCH_BYTES: usize = b"\n".len();
 
 pub(crate) fn id(value: &str, out: &mut Vec<u8>) {
     field(b"id: ", value, out);
@@ -71,20 +74,29 @@ pub(crate) fn event_type(value: &str, out: &mut Vec<u8>) {
 
 /// Whole milliseconds, at most `u64::MAX` of them: the format has no upper limit, but decoders do (P8).
 pub(crate) fn retry(delay: Duration, out: &mut Vec<u8>) {
-    let mut milliseconds = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+    let mut milliseconds = milliseconds(delay);
     let mut digits = [0_u8; 20];
-    let mut first = digits.len();
-    for digit in digits.iter_mut().rev() {
+    let first = digits.len() - digits_of(milliseconds);
+    for digit in digits.iter_mut().skip(first).rev() {
         *digit = b'0' + (milliseconds % 10) as u8;
         milliseconds /= 10;
-        first -= 1;
-        if milliseconds == 0 {
-            break;
-        }
     }
     out.extend_from_slice(b"retry: ");
     out.extend_from_slice(digits.get(first..).unwrap_or_default());
     out.push(b'\n');
+}
+
+/// The size of the line that [`retry`] writes.
+pub(crate) fn retry_bytes(delay: Duration) -> usize {
+    b"retry: \n".len() + digits_of(milliseconds(delay))
+}
+
+fn milliseconds(delay: Duration) -> u64 {
+    u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn digits_of(number: u64) -> usize {
+    number.checked_ilog10().map_or(1, |power| power as usize + 1)
 }
 
 /// A line for each line of `value`, so also one for the empty value: without it there would be no event (S4, P10).
@@ -95,6 +107,32 @@ pub(crate) fn data(value: &str, out: &mut Vec<u8>) {
 /// The empty line that ends a block (P3).
 pub(crate) fn dispatch(out: &mut Vec<u8>) {
     out.push(b'\n');
+}
+
+/// The two line ends of a chunk.
+pub(crate) const CHUNK_OVERHEAD_BYTES: usize = 4;
+
+/// How many hexadecimal digits the size of a chunk may need, if every byte of the event were a line end: those become
+/// seven bytes each.
+pub(crate) fn chunk_size_digits(event_bytes: usize) -> usize {
+    const BYTES_PER_LINE: usize = b"data: \n".len();
+    if event_bytes < (1 << 16) / BYTES_PER_LINE { 4 } else { 16 }
+}
+
+/// Writes a chunk's head with room for its size.
+pub(crate) fn begin_chunk(digits: usize, out: &mut Vec<u8>) {
+    out.resize(out.len() + digits, b'0');
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Fills in the size of the chunk that began at `start`, and ends it.
+pub(crate) fn end_chunk(start: usize, digits: usize, out: &mut Vec<u8>) {
+    let mut size = out.len() - start - digits - 2;
+    for digit in out.iter_mut().skip(start).take(digits).rev() {
+        *digit = *b"0123456789abcdef".get(size & 0xF).unwrap_or(&b'0');
+        size >>= 4;
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// The space after the colon is always written: a parser takes one away, and it may be the value's own (S3).
@@ -125,6 +163,9 @@ mod tests {
     fn check(event: &Event, expected: &str) {
         let mut out = Vec::new();
         event.encode(&mut out);
+        if expected.matches("data:").count() == 1 {
+            assert_eq!(out.capacity(), out.len(), "allocated once, and full");
+        }
         assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 
@@ -166,6 +207,20 @@ mod tests {
         let mut out = Vec::new();
         super::encode_comment("a\rdata: b\nid: c\r\nretry: 1", &mut out);
         assert_eq!(out, b": a\n: data: b\n: id: c\n: retry: 1\n");
+    }
+
+    #[test]
+    fn a_chunk_holds_exactly_the_event() {
+        for data in ["", "x", &"\n".repeat(9_000), &"\r\n".repeat(4_600), &"x".repeat(100_000)] {
+            let event = Event::data(data).with_type("t".try_into().unwrap());
+            let (mut plain, mut chunk) = (Vec::new(), b"before".to_vec());
+            event.encode(&mut plain);
+            event.encode_chunk(&mut chunk);
+            let text = String::from_utf8(chunk).unwrap();
+            let (size, rest) = text.strip_prefix("before").unwrap().split_once("\r\n").unwrap();
+            assert_eq!(usize::from_str_radix(size, 16), Ok(plain.len()));
+            assert_eq!(rest, String::from_utf8(plain).unwrap() + "\r\n");
+        }
     }
 
     #[test]

@@ -74,11 +74,30 @@ impl Event {
 
     /// Appends the event to `out` as the format has it, with the empty line that dispatches it.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        out.reserve(self.encoded_bytes_max());
+        out.reserve(self.encoded_bytes());
         if let Some(id) = &self.id {
             encode::id(id.as_str(), out);
         }
         self.encode_after_id(out);
+    }
+
+    /// Appends the event as one chunk of HTTP/1.1's chunked transfer coding (RFC 9112, section 7.1), so that it can be
+    /// written to a connection as it is.
+    ///
+    /// The size is written with leading zeros, which the coding allows: it is not known before the data was split.
+    ///
+    /// ```
+    /// let mut out = Vec::new();
+    /// fanfare_wire::Event::data("x").encode_chunk(&mut out);
+    /// assert_eq!(out, b"0009\r\ndata: x\n\n\r\n");
+    /// ```
+    pub fn encode_chunk(&self, out: &mut Vec<u8>) {
+        let digits = encode::chunk_size_digits(self.encoded_bytes());
+        out.reserve(digits + encode::CHUNK_OVERHEAD_BYTES + self.encoded_bytes());
+        let start = out.len();
+        encode::begin_chunk(digits, out);
+        self.encode(out);
+        encode::end_chunk(start, digits, out);
     }
 
     /// Encodes the event for an id that is not known yet, and returns where in the result the id's text belongs.
@@ -86,7 +105,7 @@ impl Event {
     /// A log that numbers its events as it stores them inserts the number there. The event's own id is not written.
     #[must_use]
     pub fn encode_with_id_slot(&self) -> (Vec<u8>, usize) {
-        let mut out = Vec::with_capacity(self.encoded_bytes_max());
+        let mut out = Vec::with_capacity(encode::ID_BYTES + self.encoded_bytes());
         let slot = encode::id_with_slot(&mut out);
         self.encode_after_id(&mut out);
         (out, slot)
@@ -103,10 +122,12 @@ impl Event {
         encode::dispatch(out);
     }
 
-    /// Enough for any event of one data line; more lines let the buffer grow once more.
-    fn encoded_bytes_max(&self) -> usize {
-        let id = self.id.as_ref().map_or(0, |id| id.as_str().len());
-        let event_type = self.event_type.as_ref().map_or(0, |event_type| event_type.as_str().len());
-        encode::OVERHEAD_BYTES + id + event_type + self.data.len()
+    /// The exact size of an event with one data line: its buffer is allocated once, and is full. More lines let the
+    /// buffer grow.
+    fn encoded_bytes(&self) -> usize {
+        let id = self.id.as_ref().map_or(0, |id| encode::ID_BYTES + id.as_str().len());
+        let event_type = self.event_type.as_ref().map_or(0, |text| encode::EVENT_BYTES + text.as_str().len());
+        let retry = self.retry.map_or(0, encode::retry_bytes);
+        id + event_type + retry + encode::DATA_BYTES + self.data.len() + encode::DISPATCH_BYTES
     }
 }

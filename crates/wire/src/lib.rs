@@ -28,9 +28,11 @@
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
-#![warn(clippy::indexing_slicing)]
+#![cfg_attr(not(test), warn(clippy::indexing_slicing))]
 
 extern crate alloc;
+#[cfg(feature = "std")]
+extern crate std;
 
 mod limits;
 
@@ -42,11 +44,24 @@ mod encode;
 
 mod decode;
 
+mod owned;
+
+#[cfg(feature = "std")]
+mod reader;
+
+#[cfg(feature = "stream")]
+mod stream;
+
 pub use decode::{Decoded, Decoder, Message, SkipReason, Skipped};
 pub use encode::{encode_comment, encode_id, encode_retry};
 pub use event::Event;
 pub use field::{EventId, EventType, FieldError, InvalidField};
 pub use limits::Limits;
+pub use owned::{MessageError, OwnedMessage};
+#[cfg(feature = "std")]
+pub use reader::MessageReader;
+#[cfg(feature = "stream")]
+pub use stream::MessageStream;
 
 /// The MIME type of an event stream (S1). It is always UTF-8 and needs no `charset`.
 pub const CONTENT_TYPE: &str = "text/event-stream";

@@ -1,7 +1,7 @@
 //! The decoder against a reading of the standard so plain that it is right at a glance, on random streams in random
 //! chunks; and the round trip from events to bytes and back.
 
-use fanfare_wire::{Decoded, Decoder, Event};
+use fanfare_wire::{Decoded, Decoder, Event, Limits};
 use proptest::prelude::*;
 
 /// What a stream says, in the standard's own order: whole lines, whole buffers, no chunks, no limits.
@@ -37,7 +37,10 @@ fn oracle(stream: &[u8]) -> Vec<String> {
 }
 
 fn decode(chunks: &[&[u8]]) -> Vec<String> {
-    let mut decoder = Decoder::new();
+    decode_with(Decoder::new().with_comments(), chunks)
+}
+
+fn decode_with(mut decoder: Decoder, chunks: &[&[u8]]) -> Vec<String> {
     let mut found = Vec::new();
     for mut chunk in chunks.iter().copied() {
         while let Some(decoded) = decoder.decode(&mut chunk) {
@@ -45,7 +48,8 @@ fn decode(chunks: &[&[u8]]) -> Vec<String> {
                 Decoded::Event(m) => format!("{}|{}|{}", m.event_type, m.data, m.last_event_id),
                 Decoded::Comment(text) => format!(":{text}"),
                 Decoded::Retry(milliseconds) => format!("retry {milliseconds}"),
-                other => panic!("not in a stream this small: {other:?}"),
+                Decoded::Skipped(s) => format!("skipped {:?} {}|{}", s.reason, s.bytes, s.last_event_id),
+                other => panic!("unknown: {other:?}"),
             });
         }
     }
@@ -82,7 +86,7 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #![proptest_config(ProptestConfig::with_cases(8_000))]
 
     #[test]
     fn any_chunking_says_what_the_standard_says(
@@ -94,6 +98,29 @@ proptest! {
         prop_assert_eq!(&decode(&[&stream]), &expected);
         prop_assert_eq!(&decode(&cut(&stream, &cuts)), &expected);
         prop_assert_eq!(&decode(&stream.chunks(1).collect::<Vec<_>>()), &expected);
+    }
+
+    /// What is too large, and why, does not depend on the chunks either; nor does anything else if comments are passed
+    /// over, which is another way through the decoder.
+    #[test]
+    fn any_chunking_meets_the_same_limits(
+        pieces in prop::collection::vec(piece(), 0..60),
+        cuts in prop::collection::vec(any::<usize>(), 0..12),
+        event_bytes in 0_usize..24,
+        line_bytes in 0_usize..24,
+        name_bytes in 0_usize..6,
+        comments in any::<bool>(),
+    ) {
+        let stream = pieces.concat();
+        let decoder = || {
+            let mut limits = Limits::DEFAULT;
+            (limits.event_bytes, limits.line_bytes, limits.name_bytes) = (event_bytes, line_bytes, name_bytes);
+            let decoder = Decoder::with_limits(limits);
+            if comments { decoder.with_comments() } else { decoder }
+        };
+        let expected = decode_with(decoder(), &[&stream]);
+        prop_assert_eq!(&decode_with(decoder(), &cut(&stream, &cuts)), &expected);
+        prop_assert_eq!(&decode_with(decoder(), &stream.chunks(1).collect::<Vec<_>>()), &expected);
     }
 
     #[test]

@@ -27,14 +27,14 @@ fn decode_all(decoder: &mut Decoder, chunks: &[&[u8]]) -> Vec<String> {
 
 fn check_with(limits: Limits, stream: &[u8], expected: &[&str]) {
     assert_eq!(
-        decode_all(&mut Decoder::with_limits(limits), &[stream]),
+        decode_all(&mut Decoder::with_limits(limits).with_comments(), &[stream]),
         expected,
         "whole: {:?}",
         stream.escape_ascii().to_string()
     );
     let bytes: Vec<&[u8]> = stream.chunks(1).collect();
     assert_eq!(
-        decode_all(&mut Decoder::with_limits(limits), &bytes),
+        decode_all(&mut Decoder::with_limits(limits).with_comments(), &bytes),
         expected,
         "bytewise: {:?}",
         stream.escape_ascii().to_string()
@@ -42,7 +42,7 @@ fn check_with(limits: Limits, stream: &[u8], expected: &[&str]) {
     for at in 0..=stream.len() {
         let (a, b) = stream.split_at(at);
         assert_eq!(
-            decode_all(&mut Decoder::with_limits(limits), &[a, b]),
+            decode_all(&mut Decoder::with_limits(limits).with_comments(), &[a, b]),
             expected,
             "cut at {at}: {:?}",
             stream.escape_ascii().to_string()
@@ -181,25 +181,25 @@ fn p14_nul_is_data() {
 #[test]
 fn an_event_over_the_limit_is_skipped_and_the_stream_goes_on() {
     let limits = Limits { line_bytes: 12, event_bytes: 8, name_bytes: 4 };
-    check_with(limits, b"data: 12345678\n\n", &["skipped Line 14|"]);
+    check_with(limits, b"data: 12345678\n\n", &["skipped Line 15|"]);
     check_with(limits, b"data:1234\ndata:123\n\ndata:b\n\n", &["message|1234\n123|", "message|b|"]);
-    check_with(limits, b"data:1234\ndata:1234\n\ndata:b\n\n", &["skipped Event 18|", "message|b|"]);
-    check_with(limits, b"data:12345678\ndata:b\n\ndata:c\n\n", &["skipped Line 19|", "message|c|"]);
-    check_with(limits, b"event:12345\ndata:a\n\nevent:1234\ndata:b\n\n", &["skipped Name 17|", "1234|b|"]);
+    check_with(limits, b"data:1234\ndata:1234\n\ndata:b\n\n", &["skipped Event 20|", "message|b|"]);
+    check_with(limits, b"data:12345678\ndata:b\n\ndata:c\n\n", &["skipped Line 21|", "message|c|"]);
+    check_with(limits, b"event:12345\ndata:a\n\nevent:1234\ndata:b\n\n", &["skipped Name 19|", "1234|b|"]);
 }
 
 #[test]
 fn a_skipped_events_id_counts_if_it_was_read_whole() {
     let limits = Limits { line_bytes: 12, event_bytes: 8, name_bytes: 4 };
-    check_with(limits, b"id:7\ndata:123456789\n\ndata:b\n\n", &["skipped Line 18|7", "message|b|7"]);
-    check_with(limits, b"data:123456789\nid:7\n\ndata:b\n\n", &["skipped Line 18|7", "message|b|7"]);
-    check_with(limits, b"id:1\ndata:a\n\nid:12345\ndata:b\n\n", &["message|a|1", "skipped Name 14|1"]);
+    check_with(limits, b"id:7\ndata:123456789\n\ndata:b\n\n", &["skipped Line 20|7", "message|b|7"]);
+    check_with(limits, b"data:123456789\nid:7\n\ndata:b\n\n", &["skipped Line 20|7", "message|b|7"]);
+    check_with(limits, b"id:1\ndata:a\n\nid:12345\ndata:b\n\n", &["message|a|1", "skipped Name 16|1"]);
 }
 
 #[test]
 fn oversized_comments_and_unknown_fields_harm_no_event() {
     let limits = Limits { line_bytes: 12, event_bytes: 8, name_bytes: 4 };
-    check_with(limits, b":1234567890123\ndata:a\n\n", &["message|a|"]);
+    check_with(limits, b":1234567890123\ndata:a\n\n", &[":123456789012", "message|a|"]);
     check_with(limits, b"unknown: 1234567\ndata:a\n\n", &["message|a|"]);
     check_with(limits, b"nocolonatallanywhere\ndata:a\n\n", &["message|a|"]);
 }
@@ -212,8 +212,8 @@ fn an_endless_line_holds_no_more_than_the_limit() {
     for _ in 0..1 << 10 {
         assert_eq!(decode_all(&mut decoder, &[&chunk]), [""; 0]);
     }
-    assert!(decoder.line.bytes.capacity() <= 1 << 18);
-    assert_eq!(decode_all(&mut decoder, &[b"\nid: 3\n\ndata: b\n\n"]), ["skipped Line 4194315|3", "message|b|3"]);
+    assert!(decoder.block.data.capacity() <= 1 << 18);
+    assert_eq!(decode_all(&mut decoder, &[b"\nid: 3\n\ndata: b\n\n"]), ["skipped Event 4194317|3", "message|b|3"]);
 }
 
 #[test]
@@ -221,7 +221,53 @@ fn the_limits_are_met_exactly() {
     let limits = Limits::for_event_bytes(10_000);
     let exact = format!("data: {}\n\n", "x".repeat(10_000));
     let over = format!("data: {}\n\n", "x".repeat(10_001));
-    let mut decoder = Decoder::with_limits(limits);
+    let mut decoder = Decoder::with_limits(limits).with_comments();
     assert_eq!(decode_all(&mut decoder, &[exact.as_bytes()]), [format!("message|{}|", "x".repeat(10_000))]);
-    assert_eq!(decode_all(&mut decoder, &[over.as_bytes()]), ["skipped Event 10007|"]);
+    assert_eq!(decode_all(&mut decoder, &[over.as_bytes()]), ["skipped Event 10008|"]);
+}
+
+/// Work is counted in bytes that were searched, not in time: at most two for each byte that came, however it came.
+#[test]
+fn the_work_is_linear_in_the_bytes_for_any_chunks() {
+    type OfLength = fn(usize) -> Vec<u8>;
+    let streams: [(&str, OfLength); 10] = [
+        ("a data line without end", |n| [b"data: ".to_vec(), vec![b'x'; n]].concat()),
+        ("a comment without end", |n| [b":".to_vec(), vec![b'x'; n]].concat()),
+        ("a name without end", |n| vec![b'x'; n]),
+        ("an id without end", |n| [b"id: ".to_vec(), vec![b'x'; n]].concat()),
+        ("data lines without dispatch", |n| b"data: x\n".repeat(n / 8)),
+        ("events", |n| b"id: 1\nevent: t\ndata: some text\n\n".repeat(n / 32)),
+        ("events that end with CR", |n| b"id: 1\revent: t\rdata: some text\r\r".repeat(n / 32)),
+        ("CR LF", |n| b"data: some text\r\n\r\n".repeat(n / 19)),
+        ("keep-alives", |n| b":\n\n".repeat(n / 3)),
+        ("empty lines", |n| b"\r\n\n\r".repeat(n / 4)),
+    ];
+    for (name, stream) in streams {
+        for length in [1 << 10, 1 << 14, 1 << 18] {
+            let stream = stream(length);
+            for chunk in [1, 7, 16, 64, 1448, stream.len()] {
+                let mut decoder = Decoder::new();
+                decode_all(&mut decoder, &stream.chunks(chunk).collect::<Vec<_>>());
+                let bound = 2 * stream.len() as u64;
+                assert!(decoder.examined <= bound, "{name} in chunks of {chunk}: {} > {bound}", decoder.examined);
+            }
+        }
+    }
+}
+
+#[test]
+fn comments_are_passed_over_unless_asked_for() {
+    let stream = b": a\n:\n\n:b\ndata: x\n: c\n\n: ping\n\n";
+    assert_eq!(decode_all(&mut Decoder::new(), &[stream]), ["message|x|"]);
+    for chunk in 1..stream.len() {
+        assert_eq!(decode_all(&mut Decoder::new(), &stream.chunks(chunk).collect::<Vec<_>>()), ["message|x|"]);
+    }
+}
+
+#[test]
+fn a_huge_event_does_not_hold_its_memory() {
+    let mut decoder = Decoder::new();
+    let stream = format!("data: {}\ndata: x\n\ndata: y\n\n", "x".repeat(8 << 20));
+    assert_eq!(decode_all(&mut decoder, &[stream.as_bytes()]).len(), 2);
+    assert!(decoder.block.data.capacity() <= KEPT_BYTES);
 }

@@ -1,0 +1,104 @@
+//! The candidates. Each counts events and bytes of data, so that what they find can be compared.
+
+use std::hint::black_box;
+
+use futures_util::{FutureExt, StreamExt, stream};
+
+/// Decodes a stream cut into chunks, and gives events and bytes of data.
+pub type Parser = fn(&'static [u8], usize) -> (usize, usize);
+
+pub const PARSERS: [(&str, Parser); 6] = [
+    ("fanfare-wire", fanfare),
+    ("sse-core", sse_core),
+    ("sse-stream", sse_stream),
+    ("sse-parse", sse_parse),
+    ("sseer", sseer),
+    ("eventsource-stream", eventsource_stream),
+];
+
+fn fanfare(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
+    let mut decoder = fanfare_wire::Decoder::new();
+    let (mut events, mut data) = (0, 0);
+    for mut chunk in bytes.chunks(chunk) {
+        while let Some(decoded) = decoder.decode(&mut chunk) {
+            if let fanfare_wire::Decoded::Event(message) = decoded {
+                events += 1;
+                data += black_box(message.data).len();
+            }
+        }
+    }
+    (events, data)
+}
+
+fn sse_core(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
+    let mut decoder = sse_core::SseDecoder::with_limit(std::num::NonZero::new(16 << 20).expect("not zero"));
+    let (mut events, mut data) = (0, 0);
+    for mut chunk in bytes.chunks(chunk) {
+        while let Some(Ok(event)) = decoder.next(&mut chunk) {
+            if let sse_core::SseEvent::Message(message) = event {
+                events += 1;
+                data += black_box(message.data).len();
+            }
+        }
+    }
+    (events, data)
+}
+
+fn sse_parse(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
+    let mut parser = sse_parse::SseParser::new();
+    let (mut events, mut data) = (0, 0);
+    for chunk in bytes.chunks(chunk) {
+        parser.feed(chunk);
+        while let Some(event) = parser.next_event() {
+            events += 1;
+            data += black_box(event.data).len();
+        }
+    }
+    (events, data)
+}
+
+fn sse_stream(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
+    let chunks = stream::iter(bytes.chunks(chunk).map(Ok::<_, std::convert::Infallible>));
+    let mut stream = std::pin::pin!(sse_stream::SseStream::from_bytes_stream(chunks));
+    let counted = async {
+        let (mut events, mut data) = (0, 0);
+        while let Some(Ok(event)) = stream.next().await {
+            if let Some(text) = black_box(event.data) {
+                events += 1;
+                data += text.len();
+            }
+        }
+        (events, data)
+    };
+    counted.now_or_never().expect("the chunks are ready")
+}
+
+fn sseer(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
+    let chunks = stream::iter(
+        bytes.chunks(chunk).map(|chunk| Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(chunk))),
+    );
+    let mut stream = std::pin::pin!(sseer::EventStream::new(chunks));
+    let counted = async {
+        let (mut events, mut data) = (0, 0);
+        while let Some(Ok(event)) = stream.next().await {
+            events += 1;
+            data += black_box(event.data).len();
+        }
+        (events, data)
+    };
+    counted.now_or_never().expect("the chunks are ready")
+}
+
+fn eventsource_stream(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
+    let chunks = stream::iter(bytes.chunks(chunk).map(Ok::<_, std::convert::Infallible>));
+    let mut stream = std::pin::pin!(eventsource_stream::EventStream::new(chunks));
+    let counted = async {
+        let (mut events, mut data) = (0, 0);
+        while let Some(Ok(event)) = stream.next().await {
+            events += 1;
+            data += black_box(event.data).len();
+        }
+        (events, data)
+    };
+    counted.now_or_never().expect("the chunks are ready")
+}
