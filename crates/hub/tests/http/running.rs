@@ -99,7 +99,7 @@ pub(crate) struct Subscriber {
 
 impl Subscriber {
     fn new(response: reqwest::Response) -> Self {
-        Self { response, decoder: Decoder::new(), events: VecDeque::new(), comments: 0, retry: None }
+        Self { response, decoder: Decoder::new().with_comments(), events: VecDeque::new(), comments: 0, retry: None }
     }
 
     pub(crate) fn last_event_id(&self) -> &str {

@@ -114,9 +114,10 @@ async fn bad_subscriptions_are_refused() {
 async fn a_comment_comes_while_nothing_happens() {
     let hub = Running::with(|settings| settings.heartbeat = Duration::from_millis(10), Retention::default()).await;
     let mut subscriber = hub.subscribe("/events").await;
-    while subscriber.comments < 4 {
+    for _ in 0..8 {
         assert!(subscriber.read().await);
     }
+    assert!(subscriber.comments >= 4, "nothing else is sent but where it is");
     hub.publish("a", "x").await;
     assert_eq!(subscriber.data(1).await, ["x"]);
 }
