@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cursor::{Gap, GapReason, Start};
-use crate::hub::{Phase, Shared};
 use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
+use crate::shared::{Phase, Shared};
 use crate::subscription::Subscription;
 
 /// A subscription being served. Nothing is queued for it: it holds a position and reads on when it is polled.

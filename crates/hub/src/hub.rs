@@ -1,8 +1,6 @@
 //! The hub: what publishing and subscribing come together in, without HTTP.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryLog, Position, ReadError, Retention};
 use tokio::sync::watch;
@@ -16,6 +14,7 @@ use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
+use crate::shared::{Phase, Shared};
 use crate::subscription::Subscription;
 use crate::topic::Topic;
 use crate::update::Update;
@@ -175,49 +174,6 @@ impl Hub {
     pub(crate) fn is_draining(&self) -> bool {
         *self.shared.phase.borrow() != Phase::Running
     }
-}
-
-/// What all of a hub's handles and subscribers share.
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) engine: Arc<dyn Engine>,
-    pub(crate) log: Arc<dyn Log>,
-    pub(crate) tail: watch::Sender<Position>,
-    pub(crate) phase: watch::Sender<Phase>,
-    pub(crate) counters: Counters,
-    pub(crate) recent_types: RecentTypes,
-    answers: Answers,
-    clock: Arc<dyn Clock>,
-    random: Mutex<fastrand::Rng>,
-}
-
-impl Shared {
-    /// A random share of `window`, to keep a crowd of clients from coming back at once.
-    pub(crate) fn share_of(&self, window: Duration) -> Duration {
-        window.mul_f64(self.random())
-    }
-
-    /// A number from 0 to 1.
-    pub(crate) fn random(&self) -> f64 {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("settings", &self.settings).field("log", &self.log).finish_non_exhaustive()
-    }
-}
-
-/// Where a hub is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Phase {
-    Running,
-    /// Every stream ends at a moment of its own in the window.
-    Draining {
-        begun: Instant,
-        window: Duration,
-    },
 }
 
 /// Makes a [`Hub`].

@@ -34,6 +34,7 @@ mod delivery;
 mod figures;
 mod hub;
 mod recent_types;
+mod shared;
 
 mod activity;
 mod http;

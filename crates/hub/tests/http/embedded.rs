@@ -1,6 +1,8 @@
 //! The hub inside another application.
 
-use fanfare_hub::{Hub, Topic, Update};
+use std::time::Duration;
+
+use fanfare_hub::{Hub, Settings, Topic, Update};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -8,7 +10,9 @@ use crate::running::PATIENCE;
 
 #[tokio::test]
 async fn an_application_merges_or_nests_it_and_ends_its_streams() {
-    let hub = Hub::builder().build().await.unwrap();
+    let mut settings = Settings::default();
+    settings.drain = Duration::from_millis(50);
+    let hub = Hub::builder().settings(settings).build().await.unwrap();
     let application = axum::Router::new()
         .route("/own", axum::routing::get(async || "mine"))
         .fallback(async || "the application's fallback")

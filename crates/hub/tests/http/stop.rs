@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fanfare_log::Retention;
 
-use crate::running::Running;
+use crate::running::{PATIENCE, Running};
 
 async fn with_drain(drain: Duration) -> Running {
     Running::with(|settings| settings.drain = drain, Retention::default()).await
@@ -34,7 +34,8 @@ async fn while_it_drains_it_answers_and_takes_nothing_new() {
     let mut hub = with_drain(Duration::from_secs(600)).await;
     let _held = hub.subscribe("/events").await;
     hub.stop();
-    while hub.get("/health/ready").send().await.unwrap().status() != 503 {}
+    let not_ready = async { while hub.get("/health/ready").send().await.unwrap().status() != 503 {} };
+    tokio::time::timeout(PATIENCE, not_ready).await.unwrap();
     assert_eq!(hub.get("/health/live").send().await.unwrap().status(), 200);
     let refused = hub.post("/events/a").body("x").send().await.unwrap();
     assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (503, "5"));

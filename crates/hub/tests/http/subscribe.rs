@@ -5,7 +5,7 @@ use std::time::Duration;
 use fanfare_hub::{Topic, Update};
 use fanfare_log::Retention;
 
-use crate::running::Running;
+use crate::running::{PATIENCE, Running};
 
 #[tokio::test]
 async fn the_head_and_a_first_comment_come_at_once() {
@@ -142,7 +142,11 @@ async fn the_figures_and_health_are_told() {
     let page = hub.get("/").send().await.unwrap();
     assert!(page.headers()["content-security-policy"].to_str().unwrap().contains("default-src 'none'"));
     drop(subscriber);
-    while hub.hub.figures().subscribers > 0 {
-        tokio::task::yield_now().await;
-    }
+    tokio::time::timeout(PATIENCE, async {
+        while hub.hub.figures().subscribers > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
 }

@@ -1,0 +1,58 @@
+//! What all of a hub's handles and subscribers share.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use fanfare_log::{Engine, Log, Position};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::figures::Counters;
+use crate::idempotency::Answers;
+use crate::recent_types::RecentTypes;
+use crate::settings::Settings;
+
+/// The parts of a hub.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) tail: watch::Sender<Position>,
+    pub(crate) phase: watch::Sender<Phase>,
+    pub(crate) counters: Counters,
+    pub(crate) recent_types: RecentTypes,
+    pub(crate) answers: Answers,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Mutex<fastrand::Rng>,
+}
+
+impl Shared {
+    /// A random share of `window`, to keep a crowd of clients from coming back at once.
+    pub(crate) fn share_of(&self, window: Duration) -> Duration {
+        window.mul_f64(self.random())
+    }
+
+    /// A number from 0 to 1.
+    pub(crate) fn random(&self) -> f64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).f64()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("settings", &self.settings).field("log", &self.log).finish_non_exhaustive()
+    }
+}
+
+/// Where a hub is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// Every stream ends at a moment of its own in the window.
+    Draining {
+        begun: Instant,
+        window: Duration,
+    },
+}
