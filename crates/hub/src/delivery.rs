@@ -167,9 +167,7 @@ impl Delivery {
         event.encode(&mut bytes);
         Some(bytes.into())
     }
-}
 
-impl Delivery {
     fn cursor_id(&self) -> Option<EventId> {
         EventId::new(self.cursor.to_string()).ok()
     }

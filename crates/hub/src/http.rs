@@ -43,8 +43,7 @@ impl Hub {
 
     /// The interface with nothing else around it, as a server of its own.
     pub(crate) fn server(&self) -> Router {
-        let routes = self.routes().fallback(not_found).layer(from_fn(host::check));
-        routes.layer(from_fn_with_state(self.clone(), count_refusals))
+        self.guarded(self.routes().fallback(not_found))
     }
 
     /// What a connection that is one too many is told, whatever it asks.
@@ -60,8 +59,12 @@ impl Hub {
             response
         };
         let guard = from_fn_with_state(cors::Policies::new(&self.shared.settings), cors::guard);
-        let routes = Router::new().fallback(answer).with_state(self.clone()).layer(guard).layer(from_fn(host::check));
-        routes.layer(from_fn_with_state(self.clone(), count_refusals))
+        self.guarded(Router::new().fallback(answer).with_state(self.clone()).layer(guard))
+    }
+
+    /// What a server of its own has around whatever it answers.
+    fn guarded(&self, routes: Router) -> Router {
+        routes.layer(from_fn(host::check)).layer(from_fn_with_state(self.clone(), count_refusals))
     }
 
     fn routes(&self) -> Router {

@@ -34,6 +34,20 @@ impl Update {
         Self { topics: vec![topic], event: Event::data(data), id: None, visibility: Visibility::Public }
     }
 
+    /// An update on the topics that `texts` name, the canonical one first. `None` if there is none.
+    pub(crate) fn on<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+        data: impl Into<String>,
+    ) -> Result<Option<Self>, InvalidUpdate> {
+        let mut topics = texts.into_iter().map(Topic::new);
+        let Some(canonical) = topics.next() else { return Ok(None) };
+        let mut update = Self::new(canonical?, data);
+        for alternate in topics {
+            update = update.with_alternate(alternate?);
+        }
+        Ok(Some(update))
+    }
+
     /// Adds a topic beside the canonical one. A subscriber of several of them gets the update once.
     #[must_use]
     pub fn with_alternate(mut self, topic: Topic) -> Self {
@@ -110,6 +124,49 @@ impl Update {
         };
         let topics = self.topics.iter().map(|topic| topic.shared().clone()).collect();
         Draft { topics, id, visibility: self.visibility, time, frame }
+    }
+}
+
+/// What an update may have beside topics and data, as every way of publishing has it. Empty is as absent.
+#[derive(Debug)]
+pub(crate) struct Attributes {
+    event_type: Option<UpdateType>,
+    id: Option<ChosenId>,
+    retry: Option<Duration>,
+    private: bool,
+}
+
+impl Attributes {
+    pub(crate) fn parse(
+        event_type: Option<&str>,
+        id: Option<&str>,
+        retry: Option<&str>,
+        private: bool,
+    ) -> Result<Self, InvalidUpdate> {
+        fn present<T>(
+            text: Option<&str>,
+            parse: impl Fn(&str) -> Result<T, InvalidUpdate>,
+        ) -> Result<Option<T>, InvalidUpdate> {
+            text.filter(|text| !text.is_empty()).map(parse).transpose()
+        }
+        let event_type = present(event_type, UpdateType::new)?;
+        let id = present(id, ChosenId::new)?;
+        let retry = present(retry, parse_retry)?;
+        Ok(Self { event_type, id, retry, private })
+    }
+
+    /// The update with these attributes.
+    pub(crate) fn of(self, mut update: Update) -> Update {
+        if let Some(event_type) = self.event_type {
+            update = update.with_type(event_type);
+        }
+        if let Some(id) = self.id {
+            update = update.with_id(id);
+        }
+        if let Some(retry) = self.retry {
+            update = update.with_retry(retry);
+        }
+        if self.private { update.private() } else { update }
     }
 }
 
@@ -214,7 +271,7 @@ pub enum InvalidUpdate {
 }
 
 /// Reads a reconnection time as publishers write it: digits alone, in milliseconds.
-pub(crate) fn parse_retry(text: &str) -> Result<Duration, InvalidUpdate> {
+fn parse_retry(text: &str) -> Result<Duration, InvalidUpdate> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let milliseconds: u32 = text.parse().ok().filter(|_| digits).ok_or(InvalidUpdate::Retry)?;
     Ok(Duration::from_millis(milliseconds.into()))

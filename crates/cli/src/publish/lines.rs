@@ -4,13 +4,11 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use fanfare_log::BATCH_EVENTS_MAX;
 use tokio::sync::mpsc;
 
 use super::{PublishArgs, Publisher};
 use crate::Failure;
-
-/// Events in a batch: the hub's own limit.
-const BATCH_EVENTS_MAX: usize = 4096;
 
 /// Bytes of a batch, unless a single line is longer: half of what a hub takes unless it was told otherwise.
 const BATCH_BYTES_MAX: usize = 512 << 10;

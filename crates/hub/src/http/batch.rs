@@ -9,8 +9,8 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::http::{Problem, access, publish};
-use crate::update::parse_retry;
-use crate::{ChosenId, Hub, InvalidUpdate, Topic, Update, UpdateType};
+use crate::update::Attributes;
+use crate::{Hub, InvalidUpdate, Update};
 
 pub(crate) async fn publish(State(hub): State<Hub>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
     let grant = access::publisher(&hub, &headers)?;
@@ -75,22 +75,11 @@ impl Line<'_> {
             OneOrMany::One(topic) => vec![topic],
             OneOrMany::Many(topics) => topics,
         };
-        let mut topics = topics.iter().map(|topic| Topic::new(topic).map_err(InvalidUpdate::from));
-        let canonical = topics.next().ok_or(LineError::NoTopic)??;
-        let mut update = Update::new(canonical, data(self.data)?);
-        for alternate in topics {
-            update = update.with_alternate(alternate?);
-        }
-        if let Some(event_type) = self.event_type.filter(|text| !text.is_empty()) {
-            update = update.with_type(UpdateType::new(&event_type)?);
-        }
-        if let Some(id) = self.id.filter(|text| !text.is_empty()) {
-            update = update.with_id(ChosenId::new(&id)?);
-        }
-        if let Some(retry) = self.retry {
-            update = update.with_retry(parse_retry(&retry.to_string())?);
-        }
-        Ok(if self.private == Some(true) { update.private() } else { update })
+        let update = Update::on(topics.iter().map(String::as_str), data(self.data)?)?.ok_or(LineError::NoTopic)?;
+        let retry = self.retry.map(|milliseconds| milliseconds.to_string());
+        let (event_type, id) = (self.event_type.as_deref(), self.id.as_deref());
+        let attributes = Attributes::parse(event_type, id, retry.as_deref(), self.private == Some(true))?;
+        Ok(attributes.of(update))
     }
 }
 
@@ -116,6 +105,7 @@ enum LineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Topic;
 
     fn topic(text: &str) -> Topic {
         Topic::new(text).unwrap()

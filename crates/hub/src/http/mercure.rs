@@ -7,8 +7,8 @@ use http::{HeaderMap, Uri};
 
 use crate::http::form::Form;
 use crate::http::{Problem, access, publish, subscribe};
-use crate::update::parse_retry;
-use crate::{ChosenId, Hub, InvalidUpdate, Topic, Update, UpdateType};
+use crate::update::Attributes;
+use crate::{Hub, Update};
 
 /// `GET`: at least one `topic` is asked for, unlike at `/events`.
 pub(crate) async fn subscribe(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
@@ -35,20 +35,8 @@ pub(crate) async fn publish(State(hub): State<Hub>, headers: HeaderMap, body: Bo
 }
 
 fn update(form: &Form) -> Result<Update, Problem> {
-    let mut topics = form.all("topic").map(|text| Topic::new(text).map_err(InvalidUpdate::from));
-    let canonical = topics.next().ok_or_else(|| Problem::bad_request("the field `topic` is missing"))??;
-    let mut update = Update::new(canonical, form.one("data")?.unwrap_or_default());
-    for alternate in topics {
-        update = update.with_alternate(alternate?);
-    }
-    if let Some(event_type) = form.one("type")? {
-        update = update.with_type(UpdateType::new(event_type)?);
-    }
-    if let Some(id) = form.one("id")? {
-        update = update.with_id(ChosenId::new(id)?);
-    }
-    if let Some(retry) = form.one("retry")? {
-        update = update.with_retry(parse_retry(retry)?);
-    }
-    Ok(if form.has("private") { update.private() } else { update })
+    let update = Update::on(form.all("topic"), form.one("data")?.unwrap_or_default())?;
+    let update = update.ok_or_else(|| Problem::bad_request("the field `topic` is missing"))?;
+    let attributes = Attributes::parse(form.one("type")?, form.one("id")?, form.one("retry")?, form.has("private"))?;
+    Ok(attributes.of(update))
 }

@@ -8,8 +8,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::http::form::Form;
 use crate::http::{Problem, access, publish};
-use crate::update::parse_retry;
-use crate::{ChosenId, Hub, InvalidUpdate, Topic, Update, UpdateType};
+use crate::update::Attributes;
+use crate::{Hub, InvalidUpdate, Topic, Update};
 
 /// The parameters that the query may have. A typing error in `private` must not make an update public, so unknown
 /// ones are refused.
@@ -35,23 +35,10 @@ fn update(uri: &Uri, headers: &HeaderMap) -> Result<impl FnOnce(String) -> Updat
     if let Some(name) = query.unknown(&PARAMETERS) {
         return Err(Problem::bad_request(format!("there is no parameter `{name}`: use type, id, retry or private")));
     }
-    let event_type = either(&query, "type", headers, "event-type")?.map(UpdateType::new).transpose()?;
-    let id = either(&query, "id", headers, "event-id")?.map(ChosenId::new).transpose()?;
-    let retry = query.one("retry")?.map(parse_retry).transpose()?;
-    let private = query.has("private");
-    Ok(move |data| {
-        let mut update = Update::new(topic, data);
-        if let Some(event_type) = event_type {
-            update = update.with_type(event_type);
-        }
-        if let Some(id) = id {
-            update = update.with_id(id);
-        }
-        if let Some(retry) = retry {
-            update = update.with_retry(retry);
-        }
-        if private { update.private() } else { update }
-    })
+    let event_type = either(&query, "type", headers, "event-type")?;
+    let id = either(&query, "id", headers, "event-id")?;
+    let attributes = Attributes::parse(event_type, id, query.one("retry")?, query.has("private"))?;
+    Ok(move |data| attributes.of(Update::new(topic, data)))
 }
 
 /// The topic behind `/events/`, percent-decoded. It may contain slashes.
@@ -72,7 +59,7 @@ fn either<'a>(
     if let Some(value) = query.one(parameter)? {
         return Ok(Some(value));
     }
-    let Some(value) = headers.get(header).filter(|value| !value.is_empty()) else { return Ok(None) };
+    let Some(value) = headers.get(header) else { return Ok(None) };
     let text = std::str::from_utf8(value.as_bytes());
     text.map(Some).map_err(|_| Problem::bad_request(format!("the header {header} is not UTF-8")))
 }

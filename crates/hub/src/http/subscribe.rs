@@ -19,7 +19,6 @@ use crate::http::{Problem, access, plain};
 use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
-use crate::topic::InvalidTopic;
 
 /// `GET /events?topic=…`: the selectors of the query, or everything.
 pub(crate) async fn any(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
@@ -45,10 +44,7 @@ pub(crate) async fn one(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) ->
 
 /// The selectors that the query's `topic` parameters name.
 pub(crate) fn parse_selectors(query: &Form) -> Result<Vec<Selector>, Problem> {
-    query
-        .all("topic")
-        .map(|text| Selector::parse(text).map_err(|error: InvalidTopic| Problem::bad_request(error)))
-        .collect()
+    query.all("topic").map(|text| Selector::parse(text).map_err(Problem::bad_request)).collect()
 }
 
 /// Answers a subscriber with its stream, or says why not.

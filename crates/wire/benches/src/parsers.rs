@@ -1,8 +1,10 @@
 //! The candidates. Each counts events and bytes of data, so that what they find can be compared.
 
+use std::convert::Infallible;
 use std::hint::black_box;
+use std::ops::Deref;
 
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 
 /// Decodes a stream cut into chunks, and gives events and bytes of data.
 pub type Parser = fn(&'static [u8], usize) -> (usize, usize);
@@ -58,47 +60,35 @@ fn sse_parse(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
 }
 
 fn sse_stream(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
-    let chunks = stream::iter(bytes.chunks(chunk).map(Ok::<_, std::convert::Infallible>));
-    let mut stream = std::pin::pin!(sse_stream::SseStream::from_bytes_stream(chunks));
-    let counted = async {
-        let (mut events, mut data) = (0, 0);
-        while let Some(Ok(event)) = stream.next().await {
-            if let Some(text) = black_box(event.data) {
-                events += 1;
-                data += text.len();
-            }
-        }
-        (events, data)
-    };
-    counted.now_or_never().expect("the chunks are ready")
+    let chunks = stream::iter(bytes.chunks(chunk).map(Ok::<_, Infallible>));
+    count(sse_stream::SseStream::from_bytes_stream(chunks), |event| event.data)
 }
 
 fn sseer(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
-    let chunks = stream::iter(
-        bytes.chunks(chunk).map(|chunk| Ok::<_, std::convert::Infallible>(bytes::Bytes::from_static(chunk))),
-    );
-    let mut stream = std::pin::pin!(sseer::EventStream::new(chunks));
-    let counted = async {
-        let (mut events, mut data) = (0, 0);
-        while let Some(Ok(event)) = stream.next().await {
-            events += 1;
-            data += black_box(event.data).len();
-        }
-        (events, data)
-    };
-    counted.now_or_never().expect("the chunks are ready")
+    let chunks = bytes.chunks(chunk).map(|chunk| Ok::<_, Infallible>(bytes::Bytes::from_static(chunk)));
+    count(sseer::EventStream::new(stream::iter(chunks)), |event| Some(event.data))
 }
 
 fn eventsource_stream(bytes: &'static [u8], chunk: usize) -> (usize, usize) {
-    let chunks = stream::iter(bytes.chunks(chunk).map(Ok::<_, std::convert::Infallible>));
-    let mut stream = std::pin::pin!(eventsource_stream::EventStream::new(chunks));
+    let chunks = stream::iter(bytes.chunks(chunk).map(Ok::<_, Infallible>));
+    count(eventsource_stream::EventStream::new(chunks), |event| Some(event.data))
+}
+
+/// Counts the events that have data, until the end or the first error.
+fn count<T, E, D: Deref<Target = str>>(
+    events: impl Stream<Item = Result<T, E>>,
+    data: impl Fn(T) -> Option<D>,
+) -> (usize, usize) {
+    let mut events = std::pin::pin!(events);
     let counted = async {
-        let (mut events, mut data) = (0, 0);
-        while let Some(Ok(event)) = stream.next().await {
-            events += 1;
-            data += black_box(event.data).len();
+        let (mut count, mut bytes) = (0, 0);
+        while let Some(Ok(event)) = events.next().await {
+            if let Some(text) = black_box(data(event)) {
+                count += 1;
+                bytes += text.len();
+            }
         }
-        (events, data)
+        (count, bytes)
     };
     counted.now_or_never().expect("the chunks are ready")
 }
