@@ -175,13 +175,9 @@ impl Decoder {
 
     /// The value of a field, up to the end of the line or of the chunk.
     fn value(&mut self, field: Field, input: &mut &[u8]) -> Option<Found> {
-        let end = memchr2(b'\n', b'\r', input);
-        let (value, rest) = input.split_at(end.unwrap_or(input.len()));
-        self.examine(value.len());
+        let (value, end) = self.rest_of_line(input, |bytes| memchr2(b'\n', b'\r', bytes));
         self.push_value(field, value);
-        *input = rest;
-        let first = take_first(input)?;
-        self.end_of_line(first, Some(field))
+        self.end_of_line(end?, Some(field))
     }
 
     /// Adds to the value of a field.
@@ -199,9 +195,9 @@ impl Decoder {
     }
 
     fn begin_value(&mut self, field: Field) {
-        self.place = Place::Value(field);
-        if field == Field::Data {
-            self.begin_data();
+        match field {
+            Field::Data => self.begin_data(),
+            _ => self.place = Place::Value(field),
         }
     }
 
@@ -271,24 +267,30 @@ impl Decoder {
     }
 
     fn comment(&mut self, input: &mut &[u8]) -> Option<Found> {
-        let end = memchr2(b'\n', b'\r', input);
-        let (text, rest) = input.split_at(end.unwrap_or(input.len()));
-        self.examine(text.len());
+        let (text, end) = self.rest_of_line(input, line_end);
         let room = self.limits.line_bytes.saturating_sub(self.block.value.len());
         self.block.value.extend_from_slice(text.get(..room).unwrap_or(text));
-        *input = rest;
-        let first = take_first(input)?;
-        self.place = self.after_line(first);
+        self.place = self.after_line(end?);
         Some(Found::Comment)
     }
 
     fn skip_to_line_end(&mut self, input: &mut &[u8]) {
-        let end = line_end(input).unwrap_or(input.len());
-        self.examine(end);
-        *input = input.get(end..).unwrap_or_default();
-        if let Some(first) = take_first(input) {
-            self.place = self.after_line(first);
+        if let (_, Some(end)) = self.rest_of_line(input, line_end) {
+            self.place = self.after_line(end);
         }
+    }
+
+    /// Takes what there is of the line, and the byte that ends it if it is in this chunk.
+    #[inline]
+    fn rest_of_line<'c>(
+        &mut self,
+        input: &mut &'c [u8],
+        search: impl Fn(&[u8]) -> Option<usize>,
+    ) -> (&'c [u8], Option<u8>) {
+        let (line, rest) = input.split_at(search(input).unwrap_or(input.len()));
+        self.examine(line.len());
+        *input = rest;
+        (line, take_first(input))
     }
 }
 
