@@ -10,8 +10,9 @@ pub struct Limits {
     pub line_bytes: usize,
     /// The data of one event, all its lines together with the line feeds between them.
     pub event_bytes: usize,
-    /// An id, and an event type. An id travels back in a request header, and servers commonly refuse heads over
-    /// 8 KiB; the longest ids known (Wikimedia's, a JSON array of Kafka offsets) are near 1 KiB.
+    /// An id, an event type, and the digits of a reconnection time, of which a longer one is ignored. An id travels back
+    /// in a request header, and servers commonly refuse heads over 8 KiB; the longest ids known (Wikimedia's, a JSON array
+    /// of Kafka offsets) are near 1 KiB.
     pub name_bytes: usize,
 }
 

@@ -299,6 +299,8 @@ impl Block {
     fn end_of_field(&mut self, field: Field, limits: &Limits) -> Option<Found> {
         let too_long = self.value.len() > limits.name_bytes;
         match field {
+            // Of a longer one only the beginning is held, which is another number.
+            Field::Retry if too_long => return None,
             Field::Retry => return retry(&self.value).map(Found::Retry),
             Field::Data if self.skipped.is_none() => {
                 self.line_bytes += self.data.len() - self.data_start;

@@ -145,6 +145,17 @@ fn p8_retry_is_digits_and_counts_from_its_line_on() {
 }
 
 #[test]
+fn p8_a_retry_that_is_not_held_whole_is_ignored() {
+    let limits = Limits { line_bytes: 99, event_bytes: 99, name_bytes: 4 };
+    check_with(
+        limits,
+        b"retry: 1234\nretry: 12345\nretry: 123456\nretry: 12345x\ndata: a\n\n",
+        &["retry 1234", "message|a|"],
+    );
+    check(format!("retry: {}x\n", "1".repeat(1 << 14)), &[]);
+}
+
+#[test]
 fn p9_an_id_counts_without_data_and_the_type_does_not_stay() {
     check("id: 1\n\ndata: a\n\n", &["message|a|1"]);
     check("event: t\nid: 1\n\ndata: a\n\n", &["message|a|1"]);
