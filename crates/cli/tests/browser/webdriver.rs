@@ -66,8 +66,9 @@ impl Browser {
     pub(crate) async fn open_with(flags: &[&str]) -> Self {
         let profile = Profile::new();
         let mut command = Command::new(program("chromedriver"));
+        // It draws a port on 127.0.0.1, wants the same on [::1], and ends if another program has that one.
         command.arg("--port=0").stderr(Stdio::null());
-        let (driver, driver_address) = Process::start(command, |line| {
+        let (driver, driver_address) = Process::start_again(command, |line| {
             let port = line.split_once("started successfully on port ")?.1.trim_end_matches('.');
             Some(format!("127.0.0.1:{port}"))
         });
