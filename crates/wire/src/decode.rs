@@ -207,6 +207,10 @@ impl Decoder {
     #[inline]
     fn decode_some<'a, 'c: 'a>(&'a mut self, input: &mut &'c [u8]) -> Option<Decoded<'a>> {
         self.block.forget_dispatched();
+        // Ends of comments are what small chunks of keep-alives begin with.
+        if self.place == Place::Ignored {
+            self.skip_to_line_end(input);
+        }
         loop {
             if self.place == Place::Between {
                 match self.whole_block(input) {
@@ -217,6 +221,7 @@ impl Decoder {
                         let last_event_id = &self.last_event_id;
                         return Some(Decoded::Event(Message { event_type, data, last_event_id }));
                     }
+                    Whole::Pieces if input.is_empty() => return None,
                     Whole::Pieces => {}
                 }
             }
