@@ -270,7 +270,7 @@ impl Decoder {
         self.last_event_id.clear();
         match from_utf8(id) {
             Some(text) => self.last_event_id.push_str(text),
-            None => self.last_event_id = String::from_utf8_lossy(id).into_owned(),
+            None => mend(id, &mut self.last_event_id),
         }
     }
 
@@ -281,7 +281,8 @@ impl Decoder {
         let block = &mut self.block;
         while let Some((bytes, after)) = input.split_first_chunk::<16>() {
             let has_line_end = bytes.iter().fold(false, |found, byte| found | (*byte == b'\n') | (*byte == b'\r'));
-            if has_line_end || block.data_room < bytes.len() {
+            let room = block.data_room.min(block.data.capacity() - block.data.len());
+            if has_line_end || room < bytes.len() {
                 return;
             }
             block.data.extend_from_slice(bytes);
@@ -379,10 +380,21 @@ fn text<'a>(bytes: &'a [u8], mended: &'a mut String) -> &'a str {
     match from_utf8(bytes) {
         Some(text) => text,
         None => {
-            *mended = String::from_utf8_lossy(bytes).into_owned();
+            mend(bytes, mended);
             mended
         }
     }
+}
+
+/// Puts `bytes` into `mended`, which is allocated once, and no larger than needed.
+#[cold]
+fn mend(bytes: &[u8], mended: &mut String) {
+    let chunks = || {
+        bytes.utf8_chunks().flat_map(|chunk| [chunk.valid(), if chunk.invalid().is_empty() { "" } else { "\u{FFFD}" }])
+    };
+    *mended = String::new();
+    mended.reserve_exact(chunks().map(str::len).sum());
+    mended.extend(chunks());
 }
 
 #[cfg(feature = "simdutf8")]

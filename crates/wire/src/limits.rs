@@ -2,7 +2,8 @@
 
 /// Bounds on the memory of a [`Decoder`](crate::Decoder), in bytes.
 ///
-/// What is larger is skipped and reported, and the stream goes on: an endless line costs no more than `line_bytes`.
+/// What is larger is skipped and reported, and the stream goes on: an endless line costs no more than `line_bytes`. Text
+/// that is not UTF-8 is held once more as it is mended, at three times its size if none of it is (P1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -1,5 +1,6 @@
 //! A block that does not lie whole in the chunk, or holds more than one data line: put together piece by piece.
 
+use alloc::vec::Vec;
 use core::{hint, mem};
 
 use memchr::{memchr, memchr2};
@@ -130,6 +131,7 @@ impl Decoder {
             if !line.ends_with(b"\n") || length + end > event_bytes || PREFIX_BYTES + end > line_bytes {
                 break;
             }
+            make_room(data, line.len().max(SHORT), event_bytes);
             match value.first_chunk::<SHORT>() {
                 Some(short) if end < SHORT => data.extend_from_slice(short),
                 _ => data.extend_from_slice(line),
@@ -219,6 +221,7 @@ impl Decoder {
     pub(super) fn push_data(&mut self, value: &[u8]) {
         if value.len() <= self.block.data_room {
             self.block.data_room -= value.len();
+            make_room(&mut self.block.data, value.len(), self.limits.event_bytes);
             self.block.data.extend_from_slice(value);
         } else {
             self.push_too_much(value.len());
@@ -272,7 +275,9 @@ impl Decoder {
     fn comment(&mut self, input: &mut &[u8]) -> Option<Found> {
         let (text, end) = self.rest_of_line(input, line_end);
         let room = self.limits.line_bytes.saturating_sub(self.block.value.len());
-        self.block.value.extend_from_slice(text.get(..room).unwrap_or(text));
+        let text = text.get(..room).unwrap_or(text);
+        make_room(&mut self.block.value, text.len(), self.limits.line_bytes);
+        self.block.value.extend_from_slice(text);
         self.place = self.after_line(end?);
         Some(Found::Comment)
     }
@@ -332,6 +337,21 @@ impl Block {
             self.has_id = true;
         }
     }
+}
+
+/// Has room for `bytes` more, and the line feed behind them. A vector that grows by itself doubles, also past `most`.
+#[inline]
+fn make_room(buffer: &mut Vec<u8>, bytes: usize, most: usize) {
+    if buffer.capacity() - buffer.len() <= bytes {
+        grow(buffer, bytes + 1, most);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn grow(buffer: &mut Vec<u8>, bytes: usize, most: usize) {
+    let doubled = buffer.capacity().saturating_mul(2).min(most);
+    buffer.reserve_exact(bytes.max(doubled.saturating_sub(buffer.len())));
 }
 
 /// Reads a byte of each cache line of what comes next. The loop over short lines does so much between two loads that few

@@ -1,0 +1,28 @@
+//! Bytes as a stream.
+
+use fanfare_wire::{Decoder, Limits};
+
+use crate::numbers;
+use crate::reading::{cut, decode, decode_with, oracle};
+
+/// Decodes `stream` whole, cut at random and byte by byte: each must say what a plain reading of the standard says. Under
+/// small limits, and with comments passed over, all must say the same.
+pub fn decoder(stream: &[u8]) {
+    let mut numbers = numbers(stream);
+    let cuts: Vec<usize> = (0..numbers.usize(..8)).map(|_| numbers.usize(..=stream.len())).collect();
+    let (whole, cut, bytes) = ([stream], cut(stream, &cuts), stream.chunks(1).collect::<Vec<_>>());
+    let expected = oracle(stream);
+    for chunks in [&whole[..], &cut, &bytes] {
+        assert_eq!(decode(chunks), expected, "in chunks {chunks:?}");
+    }
+    let mut limits = Limits::DEFAULT;
+    (limits.event_bytes, limits.line_bytes, limits.name_bytes) =
+        (numbers.usize(..64), numbers.usize(..64), numbers.usize(..16));
+    for limits in [Limits::DEFAULT, limits] {
+        let decoder = || Decoder::with_limits(limits);
+        let expected = decode_with(decoder(), &whole);
+        for chunks in [&cut, &bytes] {
+            assert_eq!(decode_with(decoder(), chunks), expected, "under {limits:?} in chunks {chunks:?}");
+        }
+    }
+}

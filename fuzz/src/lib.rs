@@ -1,0 +1,49 @@
+//! Fuzz targets of the wire format. Each takes any bytes and panics if the format is not what it promises.
+//!
+//! With cargo-fuzz, which needs a nightly toolchain and a C++ compiler, coverage guides it:
+//!
+//! ```text
+//! cargo +nightly fuzz run decoder fuzz/corpus/decoder fuzz/seeds/decoder -- -max_total_time=60
+//! ```
+//!
+//! On any toolchain the same targets run the seeds and then mutations of them, as CI does:
+//!
+//! ```text
+//! cargo run --release --manifest-path fuzz/Cargo.toml --bin decoder -- --seconds 60
+//! ```
+
+mod decoder;
+
+mod encoder;
+
+#[cfg(not(fuzzing))]
+pub mod run;
+
+#[path = "../../crates/wire/tests/oracle/reading.rs"]
+mod reading;
+
+pub use decoder::decoder;
+pub use encoder::encoder;
+
+/// The `main` of a target, under cargo-fuzz or without it.
+#[macro_export]
+macro_rules! target {
+    ($name:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fanfare_fuzz::$name(bytes));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::process::ExitCode {
+            fanfare_fuzz::run::main(stringify!($name), fanfare_fuzz::$name)
+        }
+    };
+}
+
+/// Numbers that depend on the input alone, so that an input is all that is needed to repeat a failure, and a seed file
+/// is nothing but the stream.
+fn numbers(bytes: &[u8]) -> fastrand::Rng {
+    let hash = bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    fastrand::Rng::with_seed(hash)
+}
