@@ -1,5 +1,6 @@
 //! What a connection may be asked to do beyond the standard.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,17 +11,23 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use url::Url;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Timeouts};
+use crate::credentials::redacted_text;
 use crate::event::{DEFAULT_TYPE, ERROR_TYPE, OPEN_TYPE};
+use crate::limits::{HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES};
 use crate::listener::Listeners;
 use crate::request::{HeaderProvider, LAST_EVENT_ID, Request};
 use crate::session::Session;
-use crate::{Error, Event, EventSource, Events, Kind, Listener, ListenerOptions, NewsStream, RetryPolicy};
+use crate::stop::{Delivery, Stop};
+use crate::{
+    BlockingEvents, Error, Event, EventSource, Events, Kind, Listener, ListenerOptions, NewsStream, RetryPolicy,
+};
 
-/// Makes an [`EventSource`], or a stream of [`Events`] or [`News`](crate::News). With nothing said it does what the
-/// standard says.
-#[derive(Debug)]
-#[must_use = "finish with `connect`, `stream` or `news`"]
+/// Makes an [`EventSource`], a stream of [`Events`] or [`News`](crate::News), or [`BlockingEvents`]. With nothing said it
+/// does what the standard says.
+///
+/// `Debug` shows no header's value, no body, and of the URL no user, password and query: they may be secret.
+#[must_use = "finish with `connect`, `stream`, `news` or `blocking`"]
 pub struct EventSourceBuilder {
     url: String,
     method: Method,
@@ -31,14 +38,13 @@ pub struct EventSourceBuilder {
     client: Client,
     last_event_id: Option<EventId>,
     retry: RetryPolicy,
-    connect_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
+    timeouts: Timeouts,
     limits: Limits,
+    stop: Stop,
     listeners: Listeners,
 }
 
 /// Who speaks HTTP.
-#[derive(Debug)]
 enum Client {
     /// Finished here: redirects and cookies are ours.
     Builder(Box<reqwest::ClientBuilder>),
@@ -59,9 +65,9 @@ impl EventSourceBuilder {
             client: Client::Builder(Box::new(reqwest::Client::builder().user_agent(USER_AGENT))),
             last_event_id: None,
             retry: RetryPolicy::default(),
-            connect_timeout: None,
-            idle_timeout: None,
+            timeouts: Timeouts::default(),
             limits: Limits::DEFAULT,
+            stop: Stop::default(),
             listeners: Listeners::default(),
         }
     }
@@ -74,6 +80,9 @@ impl EventSourceBuilder {
 
     /// Adds a header to each request. Names may repeat. `Accept` and `Cache-Control` replace those of the standard;
     /// `Last-Event-ID` is the initial one, and not sent again once the stream has set another.
+    ///
+    /// As a browser, it offers gzip, Brotli and Zstandard, and decodes them as they arrive. A server that compresses and
+    /// does not flush holds events back from both: `Accept-Encoding: identity` asks it not to compress.
     ///
     /// # Errors
     ///
@@ -169,14 +178,31 @@ impl EventSourceBuilder {
     }
 
     /// Uses a client that was configured elsewhere, and shares its connections. Its redirect policy holds, and a
-    /// redirect that it does not follow is a failure. It should have no `timeout`, which would end every stream.
+    /// redirect that it does not follow is a failure. It should have no `timeout`, which would end every stream. Over
+    /// HTTP/2 a reconnect may share the connection that has just gone silent: give the client
+    /// `http2_keep_alive_interval`.
     pub fn client(mut self, client: reqwest::Client) -> Self {
         self.client = Client::Ready(client);
         self
     }
 
-    /// Uses a client of this builder, for proxies, certificates and the like. Its redirect policy and cookie store
-    /// are replaced. It should have no `timeout`, which would end every stream.
+    /// Uses a client of this builder, for proxies, certificates and the like. Its redirect policy, its cookie store, its
+    /// pool and its HTTP/2 windows are replaced. It should have no `timeout`, which would end every stream.
+    ///
+    /// ```no_run
+    /// use fanfare_client::EventSource;
+    /// use reqwest::{Certificate, Client, Identity, Proxy};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder()
+    ///     .proxy(Proxy::all("http://proxy.example.com:3128")?)
+    ///     .tls_certs_merge([Certificate::from_pem(&std::fs::read("authority.pem")?)?])
+    ///     .identity(Identity::from_pem(&std::fs::read("certificate-and-key.pem")?)?);
+    /// let events = EventSource::builder("https://example.com/events").client_builder(client).stream()?;
+    /// # let _ = events;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn client_builder(mut self, builder: reqwest::ClientBuilder) -> Self {
         self.client = Client::Builder(Box::new(builder));
         self
@@ -194,22 +220,64 @@ impl EventSourceBuilder {
     /// How long an attempt may take until the head of the answer is there, redirects included. The stream itself has
     /// no time limit.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.connect_timeout = Some(timeout);
+        self.timeouts.connect = Some(timeout);
         self
     }
 
     /// How long the server may say nothing before the connection counts as dead. Every byte is a sign of life,
-    /// comments included. It also bounds the wait for the head, unless there is a
+    /// comments included; in a compressed stream, every byte that comes out of the decoder. It also bounds the wait for the head, unless there is a
     /// [`connect_timeout`](Self::connect_timeout).
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = Some(timeout);
+        self.timeouts.idle = Some(timeout);
         self
     }
 
     /// The most data that an event may have, in bytes. A larger one is skipped and the stream goes on. The default is
-    /// 16 MiB.
+    /// 16 MiB. A compressed stream is decoded in pieces of a few KiB, so this holds for one that grows without end, too.
     pub fn max_event_size(mut self, bytes: usize) -> Self {
         self.limits = Limits::for_event_bytes(bytes);
+        self
+    }
+}
+
+/// When it has said all. Without these nothing that a server sends ends a stream for good, but for 204.
+///
+/// A stream that stops so ends without an error, and the connection is closed as by [`EventSource::close`]: without an
+/// `error` event, so await [`EventSource::closed`]. [`last_event_id`](EventSource::last_event_id) includes the last event.
+/// Each may be given more than once; the first predicate that is true decides.
+impl EventSourceBuilder {
+    /// Stops at the event for which `predicate` is true, and withholds it: for an end mark that is no data.
+    ///
+    /// ```no_run
+    /// # use fanfare_client::{Error, EventSource};
+    /// # async fn example() -> Result<(), Error> {
+    /// let builder = EventSource::builder("https://api.example.com/v1/chat").stop_before(|event| event.data() == "[DONE]");
+    /// let mut events = builder.stream()?;
+    /// while let Some(event) = events.next().await {
+    ///     println!("{}", event?.json::<serde_json::Value>()?);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop_before(mut self, predicate: impl FnMut(&Event) -> bool + Send + 'static) -> Self {
+        self.stop.push(Delivery::Withheld, Box::new(predicate));
+        self
+    }
+
+    /// Stops at the event for which `predicate` is true, and delivers it: for a last event that says something, such as
+    /// one of the type `response.completed`.
+    pub fn stop_after(mut self, predicate: impl FnMut(&Event) -> bool + Send + 'static) -> Self {
+        self.stop.push(Delivery::Delivered, Box::new(predicate));
+        self
+    }
+
+    /// Stops when the server ends the stream properly, instead of connecting again (C18): for APIs that have no end
+    /// mark. What fails before that is tried again, as the [`retry`](Self::retry) policy says.
+    ///
+    /// A response without a length or chunks ends with its connection, and there a connection that breaks in the right
+    /// way looks like an end.
+    pub fn stop_at_end(mut self) -> Self {
+        self.stop.is_at_end = true;
         self
     }
 }
@@ -274,9 +342,30 @@ impl EventSourceBuilder {
         self.connection().map(NewsStream::new)
     }
 
+    /// An iterator over events that blocks its thread, for programs without a tokio runtime. It connects with the first
+    /// [`next`](Iterator::next).
+    ///
+    /// ```no_run
+    /// # use fanfare_client::{Error, EventSource};
+    /// # fn main() -> Result<(), Error> {
+    /// for event in EventSource::builder("http://localhost:3000/events").blocking()? {
+    ///     println!("{}", event?.data());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`stream`](Self::stream), and [`Kind::Runtime`] inside a tokio runtime, or if none can be made.
+    pub fn blocking(self) -> Result<BlockingEvents, Error> {
+        BlockingEvents::new(|| self.connection())
+    }
+
     fn connection(mut self) -> Result<Connection, Error> {
-        let url = Url::parse(&self.url)
-            .map_err(|error| Error::new(Kind::Url, format!("{:?} is no URL", self.url)).with_source(error))?;
+        let url = Url::parse(&self.url).map_err(|error| {
+            Error::new(Kind::Url, format!("{:?} is no URL", redacted_text(&self.url))).with_source(error)
+        })?;
         if let Some(value) = self.headers.remove(LAST_EVENT_ID)
             && self.last_event_id.is_none()
         {
@@ -291,8 +380,25 @@ impl EventSourceBuilder {
             header_provider: self.header_provider,
             follows_redirects,
         };
-        let session = Session::new(self.limits, self.retry, self.last_event_id.as_ref());
-        Ok(Connection::new(session, request, client, self.connect_timeout, self.idle_timeout))
+        let session = Session::new(self.limits, self.retry, self.stop, self.last_event_id.as_ref());
+        Ok(Connection::new(session, request, client, self.timeouts))
+    }
+}
+
+impl fmt::Debug for EventSourceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventSourceBuilder")
+            .field("url", &redacted_text(&self.url))
+            .field("method", &self.method)
+            .field("header_names", &self.headers.keys().collect::<Vec<_>>())
+            .field("body_bytes", &self.body.as_ref().map(Bytes::len))
+            .field("with_credentials", &self.with_credentials)
+            .field("last_event_id", &self.last_event_id)
+            .field("retry", &self.retry)
+            .field("timeouts", &self.timeouts)
+            .field("limits", &self.limits)
+            .field("stop", &self.stop)
+            .finish_non_exhaustive()
     }
 }
 
@@ -304,6 +410,11 @@ impl Client {
             Self::Builder(builder) => builder
                 .redirect(reqwest::redirect::Policy::none())
                 .cookie_store(with_credentials)
+                // A reconnect gets a connection of its own. Over HTTP/2 the pool would hand out the one that has just
+                // gone silent, on which every attempt would run into its time-out until TCP gives up.
+                .pool_max_idle_per_host(0)
+                .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+                .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
                 .build()
                 .map(|client| (client, true))
                 .map_err(|error| Error::new(Kind::Request, "the HTTP client can't be made").with_source(error)),

@@ -9,23 +9,35 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use http::header::CONTENT_TYPE;
 use http_body::Body;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep};
+use tracing::{Instrument, Span, field};
 
+use crate::credentials::Redacted;
+use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::session::{Moment, Session, State};
-use crate::{Error, Kind, News};
+use crate::{Error, Kind, News, answer};
 
 /// One client at work. Dropping it aborts the connection.
 pub(crate) struct Connection {
     session: Session,
     request: Arc<Request>,
     client: reqwest::Client,
-    connect_timeout: Option<Duration>,
-    idle_timeout: Option<Duration>,
+    timeouts: Timeouts,
     started: Instant,
+    /// Of the attempt that is under way: one span from the request to the end of its stream (C30).
+    span: Span,
     work: Work,
+}
+
+/// How long is waited, and for what. `None` is for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Timeouts {
+    pub(crate) connect: Option<Duration>,
+    pub(crate) idle: Option<Duration>,
 }
 
 /// What is under way.
@@ -41,21 +53,16 @@ enum Work {
         chunk: Bytes,
         silence: Silence,
     },
+    Refuse(Refusal),
     Wait(Pin<Box<Sleep>>),
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<reqwest::Response, Error>> + Send>>;
 
 impl Connection {
-    pub(crate) fn new(
-        session: Session,
-        request: Request,
-        client: reqwest::Client,
-        connect_timeout: Option<Duration>,
-        idle_timeout: Option<Duration>,
-    ) -> Self {
-        let request = Arc::new(request);
-        Self { session, request, client, connect_timeout, idle_timeout, started: Instant::now(), work: Work::Next }
+    pub(crate) fn new(session: Session, request: Request, client: reqwest::Client, timeouts: Timeouts) -> Self {
+        let (request, started) = (Arc::new(request), Instant::now());
+        Self { session, request, client, timeouts, started, span: Span::none(), work: Work::Next }
     }
 
     /// The next thing that happens; `None` once it is closed.
@@ -71,6 +78,10 @@ impl Connection {
                 },
                 Work::Ask { .. } => ready!(self.poll_answer(cx)),
                 Work::Read { .. } => ready!(self.poll_body(cx)),
+                Work::Refuse(refusal) => {
+                    let error = ready!(self.span.in_scope(|| refusal.poll(cx)));
+                    error.and_then(|error| self.fail(error))
+                }
                 Work::Wait(sleep) => {
                     ready!(sleep.as_mut().poll(cx));
                     self.session.push_waited();
@@ -87,7 +98,7 @@ impl Connection {
     /// Ends it and drops what is under way (C23).
     pub(crate) fn close(&mut self) {
         self.session.close();
-        self.work = Work::Next;
+        self.rest();
     }
 
     pub(crate) fn session(&self) -> &Session {
@@ -101,12 +112,18 @@ impl Connection {
     fn start(&mut self) {
         match self.session.state() {
             State::Connecting => {
-                tracing::debug!(url = %self.request.url, last_event_id = %self.session.last_event_id(), "connecting");
                 let id = Arc::clone(self.session.last_event_id());
-                let answer = Box::pin(Arc::clone(&self.request).send(self.client.clone(), id));
+                self.span = tracing::debug_span!(
+                    "connection",
+                    url = %Redacted(&self.request.url),
+                    attempt = self.session.attempt(),
+                    last_event_id = %id,
+                    status = field::Empty,
+                );
+                let answer = Arc::clone(&self.request).send(self.client.clone(), id).instrument(self.span.clone());
                 // Silence before the head is silence too.
-                let deadline = self.connect_timeout.or(self.idle_timeout).map(|time| Box::pin(sleep(time)));
-                self.work = Work::Ask { answer, deadline };
+                let deadline = self.timeouts.connect.or(self.timeouts.idle).map(|time| Box::pin(sleep(time)));
+                self.work = Work::Ask { answer: Box::pin(answer), deadline };
             }
             State::Waiting(wait) => self.work = Work::Wait(Box::pin(sleep(wait))),
             // An open session is always being read: `poll_answer` goes from one to the other.
@@ -121,23 +138,37 @@ impl Connection {
             Poll::Pending => {
                 let Some(deadline) = deadline else { return Poll::Pending };
                 ready!(deadline.as_mut().poll(cx));
-                Err(Error::new(Kind::Timeout, format!("no answer from {} in time", self.request.url)))
+                let text = format!("no answer from {} in time", Redacted(&self.request.url));
+                Err(Error::new(Kind::Timeout, text))
             }
         };
-        self.work = Work::Next;
-        let moment = self.moment();
         Poll::Ready(match answer {
-            Ok(response) => {
-                tracing::debug!(status = %response.status(), url = %response.url(), "answered");
-                let news = self.session.push_head(response.status(), response.headers(), response.url(), moment);
-                if self.session.state() == State::Open {
-                    let silence = Silence { idle_timeout: self.idle_timeout, timer: None, is_timing: false };
-                    self.work = Work::Read { body: response.into(), chunk: Bytes::new(), silence };
-                }
-                news
-            }
-            Err(error) => self.session.push_failure(error, moment),
+            Ok(response) => self.take_answer(response),
+            Err(error) => self.fail(error),
         })
+    }
+
+    fn take_answer(&mut self, mut response: reqwest::Response) -> Option<News> {
+        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        self.span.record("status", status.as_u16());
+        self.span.in_scope(|| {
+            let content_type = headers.get(CONTENT_TYPE);
+            tracing::debug!(version = ?response.version(), ?content_type, "answered");
+            tracing::trace!(headers = ?headers.keys().collect::<Vec<_>>(), "answered");
+        });
+        let answer = answer::judge(status, headers, response.url().clone());
+        match answer {
+            Ok(opened) => {
+                let silence = Silence { idle_timeout: self.timeouts.idle, timer: None, is_timing: false };
+                self.work = Work::Read { body: response.into(), chunk: Bytes::new(), silence };
+                let moment = self.moment();
+                self.session.push_open(opened, moment)
+            }
+            Err(error) => {
+                self.work = Work::Refuse(Refusal::new(error, response.into(), self.timeouts.idle));
+                None
+            }
+        }
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<News>> {
@@ -147,11 +178,12 @@ impl Connection {
             let news = self.session.push_chunk(&mut rest);
             let taken = chunk.len() - rest.len();
             chunk.advance(taken);
-            return Poll::Ready(news);
+            let has_stopped = self.session.state() == State::Closed;
+            return Poll::Ready(if has_stopped { self.finish(news) } else { news });
         }
         // A server that always has more must not keep other tasks of this thread from running.
         let budget = ready!(coop::poll_proceed(cx));
-        let failure = match Pin::new(body).poll_frame(cx) {
+        let failure = match self.span.in_scope(|| Pin::new(body).poll_frame(cx)) {
             Poll::Ready(Some(Ok(frame))) => {
                 budget.made_progress();
                 silence.is_broken();
@@ -167,12 +199,39 @@ impl Connection {
                 Some(Error::new(Kind::Timeout, "the stream was silent for longer than the idle timeout"))
             }
         };
-        self.work = Work::Next;
-        let moment = self.moment();
         Poll::Ready(match failure {
-            Some(error) => self.session.push_failure(error, moment),
-            None => self.session.push_end(moment),
+            Some(error) => self.fail(error),
+            None => {
+                let moment = self.moment();
+                let news = self.session.push_end(moment);
+                self.finish(news)
+            }
         })
+    }
+
+    fn fail(&mut self, error: Error) -> Option<News> {
+        let moment = self.moment();
+        let news = self.session.push_failure(error, moment);
+        self.finish(news)
+    }
+
+    /// The attempt is over.
+    fn finish(&mut self, news: Option<News>) -> Option<News> {
+        self.span.in_scope(|| match &news {
+            Some(News::Error(interruption)) => {
+                let (reason, retry_in) = (interruption.error(), interruption.retry_in());
+                tracing::debug!(%reason, ?retry_in, failures = interruption.failures(), "interrupted");
+            }
+            _ => tracing::debug!("stopped"),
+        });
+        self.rest();
+        news
+    }
+
+    /// Drops what is under way, and its connection with it.
+    fn rest(&mut self) {
+        self.work = Work::Next;
+        self.span = Span::none();
     }
 
     fn moment(&self) -> Moment {

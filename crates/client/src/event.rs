@@ -13,41 +13,53 @@ use crate::{Error, Interruption, Kind};
 /// where a server sends events of its own under these names (C27).
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// `None` is `message`, which most events are: it costs no allocation.
-    event_type: Option<Box<str>>,
-    data: String,
-    last_event_id: Arc<str>,
-    origin: Arc<str>,
     about: About,
+    data: Box<str>,
+    stamp: Arc<Stamp>,
 }
 
 #[derive(Debug, Clone)]
 enum About {
+    /// Of the default type, which most are: it costs no allocation.
     Message,
+    Named(Box<str>),
     Open,
     Interruption(Arc<Interruption>),
 }
 
+/// What events have from the stream that they came on. Shared, and both in one: an event more costs one count more.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Stamp {
+    pub(crate) last_event_id: Arc<str>,
+    /// Of the URL that answered (C28).
+    pub(crate) origin: Arc<str>,
+}
+
 impl Event {
-    pub(crate) fn message(event_type: &str, data: &str, last_event_id: Arc<str>, origin: Arc<str>) -> Self {
-        let event_type = (event_type != DEFAULT_TYPE).then(|| event_type.into());
-        Self { event_type, data: data.to_owned(), last_event_id, origin, about: About::Message }
+    pub(crate) fn message(event_type: &str, data: &str, stamp: &Arc<Stamp>) -> Self {
+        let about = if event_type == DEFAULT_TYPE { About::Message } else { About::Named(event_type.into()) };
+        Self { about, data: data.into(), stamp: Arc::clone(stamp) }
     }
 
-    pub(crate) fn open(last_event_id: Arc<str>, origin: Arc<str>) -> Self {
-        let event_type = Some(OPEN_TYPE.into());
-        Self { event_type, data: String::new(), last_event_id, origin, about: About::Open }
+    pub(crate) fn open(stamp: &Arc<Stamp>) -> Self {
+        Self { about: About::Open, data: Box::default(), stamp: Arc::clone(stamp) }
     }
 
+    /// It is no `MessageEvent` in a browser, and has no origin.
     pub(crate) fn error(interruption: Interruption, last_event_id: Arc<str>) -> Self {
-        let about = About::Interruption(Arc::new(interruption));
-        Self { event_type: Some(ERROR_TYPE.into()), data: String::new(), last_event_id, origin: Arc::default(), about }
+        let stamp = Arc::new(Stamp { last_event_id, origin: Arc::default() });
+        Self { about: About::Interruption(Arc::new(interruption)), data: Box::default(), stamp }
     }
 
     /// Its type: `message` if the server named none.
     #[must_use]
     pub fn event_type(&self) -> &str {
-        self.event_type.as_deref().unwrap_or(DEFAULT_TYPE)
+        match &self.about {
+            About::Message => DEFAULT_TYPE,
+            About::Named(event_type) => event_type,
+            About::Open => OPEN_TYPE,
+            About::Interruption(_) => ERROR_TYPE,
+        }
     }
 
     /// Its data.
@@ -59,19 +71,19 @@ impl Event {
     /// Its data, without copying it.
     #[must_use]
     pub fn into_data(self) -> String {
-        self.data
+        self.data.into()
     }
 
     /// The last event id as of this event: its own, or the one that an earlier event set. Empty if there is none.
     #[must_use]
     pub fn last_event_id(&self) -> &str {
-        &self.last_event_id
+        &self.stamp.last_event_id
     }
 
     /// The origin of the stream, such as `https://example.com`: that of the URL after redirects (C28).
     #[must_use]
     pub fn origin(&self) -> &str {
-        &self.origin
+        &self.stamp.origin
     }
 
     /// Its data, read as JSON.
@@ -90,7 +102,7 @@ impl Event {
     /// Whether the server sent it, and not the connection's own `open` or `error`.
     #[must_use]
     pub fn is_message(&self) -> bool {
-        matches!(self.about, About::Message)
+        matches!(self.about, About::Message | About::Named(_))
     }
 
     /// Why there is a connection's own `error`, and whether it will reconnect.
@@ -98,7 +110,7 @@ impl Event {
     pub fn interruption(&self) -> Option<&Interruption> {
         match &self.about {
             About::Interruption(interruption) => Some(interruption),
-            About::Message | About::Open => None,
+            About::Message | About::Named(_) | About::Open => None,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The bounds of a client, each with its unit and its reason. The sizes of events are bounded by
 //! [`Limits`](fanfare_wire::Limits) of the wire crate, as [`max_event_size`] sets them.
 //!
+//! What a compressed stream grows to is not bounded, and need not be: it is decoded in pieces of 8 KiB when it is read, and
+//! the limits of events hold for what comes out. The decoder remembers what the coding may refer back to: 32 KiB for
+//! gzip, 16 MiB for Brotli, and for Zstandard what the server asks for up to 128 MiB, where libzstd refuses.
+//!
 //! [`max_event_size`]: crate::EventSourceBuilder::max_event_size
 
 use std::time::Duration;
@@ -20,6 +24,23 @@ pub(crate) const RECONNECTION_TIME_MAX: Duration = Duration::from_secs(24 * 60 *
 
 /// The longest `Retry-After` that is believed: a typing error of a server must not silence its clients for days.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// How much of a body is kept that is no stream. What an API says about a refusal is a few hundred bytes; an error page
+/// has said what it is by then, and an endless one must not fill the memory.
+pub(crate) const BODY_START_BYTES: usize = 4 << 10;
+
+/// How long that is waited for. Servers send it with the head, so a second is patience with the network; one that sends
+/// a head and then nothing holds up the news of its refusal, and the next attempt, by no more than this.
+pub(crate) const BODY_START_WAIT: Duration = Duration::from_secs(1);
+
+/// What a stream over HTTP/2 may send ahead of its reader. hyper's 2 MiB would be that much memory for each reader that
+/// pauses; this is ten times what a socket holds, and 5 MB/s over 50 ms of way.
+pub(crate) const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
+
+/// The same for all streams of a connection. There is one, so this bounds nothing of its own: h2 measures by it how many
+/// small frames may lie unread before it takes them for an attack and ends the connection. A stream of events is small
+/// frames; at this size a full window of the smallest event, `data:x` in a frame of its own, is below the measure.
+pub(crate) const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 24 << 20;
 
 /// A connection that was open this long is no failure in a row with those before it, even without an event.
 pub(crate) const HEALTHY_AFTER: Duration = Duration::from_secs(10);

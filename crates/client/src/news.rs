@@ -1,11 +1,13 @@
 //! What a connection has to tell, events among it.
 
+use std::fmt;
 use std::time::Duration;
 
 use fanfare_wire::SkipReason;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use url::Url;
 
+use crate::credentials::Redacted;
 use crate::{Error, Event};
 
 /// One thing that happened on a connection, in order (C25). [`NewsStream`](crate::NewsStream) yields these.
@@ -25,23 +27,45 @@ pub enum News {
 }
 
 /// How a stream was opened.
-#[derive(Debug, Clone)]
-pub struct Opened {
-    pub(crate) url: Url,
-    pub(crate) status: StatusCode,
+#[derive(Clone)]
+pub struct Opened(Box<Head>);
+
+/// Boxed: [`News`] are moved with each event, and shall be no larger than one.
+#[derive(Clone)]
+struct Head {
+    url: Url,
+    status: StatusCode,
+    headers: HeaderMap,
 }
 
 impl Opened {
+    pub(crate) fn new(url: Url, status: StatusCode, headers: HeaderMap) -> Self {
+        Self(Box::new(Head { url, status, headers }))
+    }
+
     /// The URL that answered: the last one if there were redirects.
     #[must_use]
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.0.url
     }
 
     /// The status, which is 200 (C15).
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
+    }
+
+    /// The headers of the answer. `Content-Encoding` is not among them when the body was decoded.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = Redacted(self.url());
+        f.debug_struct("Opened").field("url", &url).field("status", &self.status()).finish_non_exhaustive()
     }
 }
 
@@ -77,9 +101,6 @@ impl Skipped {
 #[derive(Debug)]
 pub struct Interruption {
     pub(crate) error: Error,
-    pub(crate) retry_in: Option<Duration>,
-    pub(crate) failures: u32,
-    pub(crate) has_given_up: bool,
 }
 
 impl Interruption {
@@ -98,18 +119,18 @@ impl Interruption {
     /// How long it will wait before it connects again. `None`: it will not, it is closed for good.
     #[must_use]
     pub fn retry_in(&self) -> Option<Duration> {
-        self.retry_in
+        self.error.retry_in()
     }
 
     /// How many failures in a row this makes: 1 for the first after a healthy connection.
     #[must_use]
     pub fn failures(&self) -> u32 {
-        self.failures
+        self.error.failures()
     }
 
     /// Whether it would have connected again, if the [`RetryPolicy`](crate::RetryPolicy) did not forbid it.
     #[must_use]
     pub fn has_given_up(&self) -> bool {
-        self.has_given_up
+        self.error.has_given_up()
     }
 }

@@ -1,12 +1,12 @@
 //! Where a redirect leads (C14), as section 4.4 of the Fetch standard says: "HTTP-redirect fetch".
 
 use http::header::{
-    AUTHORIZATION, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, COOKIE,
-    LOCATION, PROXY_AUTHORIZATION, TRANSFER_ENCODING,
+    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, Method, StatusCode};
 use url::Url;
 
+use crate::credentials::{self, Redacted, redacted_text};
 use crate::{Error, Kind};
 
 pub(crate) fn is_redirect(status: StatusCode) -> bool {
@@ -19,7 +19,12 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
 /// names. The last event id goes along, as in browsers.
 pub(crate) fn follow(mut request: reqwest::Request, response: &reqwest::Response) -> Result<reqwest::Request, Error> {
     let status = response.status();
-    let url = target(request.url(), response.headers()).map_err(|error| error.with_status(status))?;
+    let url = target(request.url(), response.headers()).map_err(|error| {
+        let mut headers = response.headers().clone();
+        credentials::mark_sensitive(&mut headers);
+        error.with_head(status, headers)
+    })?;
+    tracing::debug!(status = status.as_u16(), to = %Redacted(&url), "redirected");
     if becomes_get(status, request.method()) {
         *request.method_mut() = Method::GET;
         *request.body_mut() = None;
@@ -30,7 +35,7 @@ pub(crate) fn follow(mut request: reqwest::Request, response: &reqwest::Response
         }
     }
     if url.origin() != request.url().origin() {
-        remove_credentials(request.headers_mut());
+        credentials::remove(request.headers_mut());
     }
     *request.url_mut() = url;
     Ok(request)
@@ -43,7 +48,10 @@ fn target(from: &Url, headers: &HeaderMap) -> Result<Url, Error> {
     if location.is_empty() {
         return Err(Error::new(Kind::Redirect, "the server redirects without saying where"));
     }
-    let refused = || Error::new(Kind::Redirect, format!("the server redirects to {location:?}, which is no HTTP URL"));
+    let refused = || {
+        let shown = redacted_text(location);
+        Error::new(Kind::Redirect, format!("the server redirects to {shown:?}, which is no HTTP URL"))
+    };
     let mut url = from.join(location).map_err(|error| refused().with_source(error))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(refused());
@@ -59,15 +67,6 @@ fn becomes_get(status: StatusCode, method: &Method) -> bool {
         301 | 302 => method == Method::POST,
         303 => method != Method::GET && method != Method::HEAD,
         _ => false,
-    }
-}
-
-/// What HTTP knows as credentials, and whatever the user marked as sensitive, an API key for example.
-fn remove_credentials(headers: &mut HeaderMap) {
-    let sensitive = headers.iter().filter(|(_, value)| value.is_sensitive()).map(|(name, _)| name.clone());
-    let names: Vec<_> = sensitive.chain([AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION]).collect();
-    for name in names {
-        headers.remove(name);
     }
 }
 
@@ -114,18 +113,5 @@ mod tests {
         ] {
             assert_eq!(becomes_get(StatusCode::from_u16(status).unwrap(), &method), expected, "{status} {method}");
         }
-    }
-
-    #[test]
-    fn credentials_are_what_http_says_and_what_the_user_marks() {
-        let mut key = http::HeaderValue::from_static("secret");
-        key.set_sensitive(true);
-        let mut headers = HeaderMap::new();
-        headers.insert("x-api-key", key);
-        headers.insert("x-trace", http::HeaderValue::from_static("7"));
-        headers.insert(AUTHORIZATION, http::HeaderValue::from_static("Bearer t"));
-        headers.insert(COOKIE, http::HeaderValue::from_static("a=b"));
-        remove_credentials(&mut headers);
-        assert_eq!(headers.keys().map(http::HeaderName::as_str).collect::<Vec<_>>(), ["x-trace"]);
     }
 }

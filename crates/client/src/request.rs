@@ -9,11 +9,11 @@ use http::header::{ACCEPT, CACHE_CONTROL, HeaderName, PRAGMA};
 use http::{HeaderMap, HeaderValue, Method};
 use url::Url;
 
+use crate::credentials::{self, Redacted};
 use crate::redirect;
 use crate::{Error, Kind};
 
 /// The request of every attempt (C8 to C13). Redirects change an attempt, never this (C4).
-#[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) method: Method,
@@ -51,7 +51,7 @@ impl Request {
     async fn attempt(&self, client: &reqwest::Client, last_event_id: &str) -> Result<reqwest::Request, Error> {
         if !matches!(self.url.scheme(), "http" | "https") {
             // Not thrown but told (C7).
-            let text = format!("{} is no http: or https: URL, and can't be subscribed to", self.url);
+            let text = format!("{} is no http: or https: URL, and can't be subscribed to", Redacted(&self.url));
             return Err(Error::new(Kind::Url, text));
         }
         let mut headers = self.headers.clone();
@@ -71,6 +71,9 @@ impl Request {
         if let Some(id) = last_event_id_value(last_event_id) {
             headers.insert(LAST_EVENT_ID, id);
         }
+        credentials::mark_sensitive(&mut headers);
+        // Names alone: what a header of the user's own holds, nobody knows.
+        tracing::trace!(headers = ?headers.keys().collect::<Vec<_>>(), "asking");
         let mut request = client.request(self.method.clone(), self.url.clone()).headers(headers);
         if let Some(body) = &self.body {
             request = request.body(body.clone());
@@ -80,9 +83,9 @@ impl Request {
 
     fn failure(&self, error: reqwest::Error) -> Error {
         let (kind, text) = if error.is_redirect() {
-            (Kind::Redirect, format!("a redirect from {} was refused", self.url))
+            (Kind::Redirect, format!("a redirect from {} was refused", Redacted(&self.url)))
         } else if error.is_builder() {
-            (Kind::Request, format!("the request for {} can't be made", self.url))
+            (Kind::Request, format!("the request for {} can't be made", Redacted(&self.url)))
         } else {
             (Kind::Connect, format!("no answer from {}", self.url.origin().ascii_serialization()))
         };

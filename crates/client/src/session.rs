@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_wire::{Decoded, Decoder, EventId, Limits};
-use http::{HeaderMap, StatusCode};
-use url::Url;
 
-use crate::content_type::is_event_stream;
-use crate::limits::{HEALTHY_AFTER, RECONNECTION_TIME_MAX};
+use crate::error::Attempt;
+use crate::event::Stamp;
 use crate::retry_after::retry_after;
+use crate::stop::{Delivery, Stop};
 use crate::{Error, Event, Interruption, Kind, News, Opened, RetryPolicy, Skipped};
 
 /// One `EventSource`: where it stands, what it remembers between connections.
@@ -24,21 +23,22 @@ pub(crate) struct Session {
     state: State,
     decoder: Decoder,
     retry: RetryPolicy,
+    stop: Stop,
     /// What `retry` fields set; it survives reconnects (C24).
-    reconnection_time: Duration,
+    reconnection_time: Option<Duration>,
+    /// How often it connected or tried to, with the attempt that is under way.
+    attempt: u64,
     /// Failures in a row.
     failures: u32,
     opened_at: Duration,
-    /// Of the URL that answered last (C28).
-    origin: Arc<str>,
-    /// What the decoder says, shared with the events that carry it.
-    last_event_id: Arc<str>,
+    /// What the decoder says is the last event id, and the origin of the URL that answered last, for the events to share.
+    stamp: Arc<Stamp>,
 }
 
 /// What the driver is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Send the request, with the last event id, and push the response's head or a failure.
+    /// Send the request, with the last event id, and push that a stream opened, or a failure.
     Connecting,
     /// Read the body and push it: chunks, its end, or a failure.
     Open,
@@ -58,54 +58,35 @@ pub(crate) struct Moment {
 }
 
 impl Session {
-    pub(crate) fn new(limits: Limits, retry: RetryPolicy, last_event_id: Option<&EventId>) -> Self {
+    pub(crate) fn new(limits: Limits, retry: RetryPolicy, stop: Stop, last_event_id: Option<&EventId>) -> Self {
         let mut decoder = Decoder::with_limits(limits).with_comments();
         if let Some(id) = last_event_id {
             decoder.set_last_event_id(id);
         }
         Self {
             state: State::Connecting,
-            last_event_id: decoder.last_event_id().into(),
+            stamp: Arc::new(Stamp { last_event_id: decoder.last_event_id().into(), origin: Arc::default() }),
             decoder,
-            reconnection_time: retry.initial_wait(),
+            reconnection_time: None,
             retry,
+            stop,
+            attempt: 1,
             failures: 0,
             opened_at: Duration::ZERO,
-            origin: Arc::default(),
         }
     }
 
-    /// The head of the answer, after redirects (C15, C16).
-    pub(crate) fn push_head(
-        &mut self,
-        status: StatusCode,
-        headers: &HeaderMap,
-        url: &Url,
-        moment: Moment,
-    ) -> Option<News> {
+    /// The answer is a stream (C20).
+    pub(crate) fn push_open(&mut self, opened: Opened, moment: Moment) -> Option<News> {
         if self.state != State::Connecting {
             return None;
         }
-        if status != StatusCode::OK {
-            let error = Error::new(Kind::Status, format!("the server answered {status}")).with_status(status);
-            return if self.retry.covers(status) {
-                self.reestablish(error, retry_after(headers), moment)
-            } else {
-                self.fail(error, false)
-            };
-        }
-        if !is_event_stream(headers) {
-            let text = match headers.get(http::header::CONTENT_TYPE) {
-                Some(value) => format!("the server answered with {value:?} and not text/event-stream"),
-                None => "the server answered without a Content-Type, and not with text/event-stream".to_owned(),
-            };
-            return self.fail(Error::new(Kind::ContentType, text).with_status(status), false);
-        }
         self.state = State::Open;
         self.opened_at = moment.now;
-        self.origin = url.origin().ascii_serialization().into();
+        let origin = opened.url().origin().ascii_serialization().into();
+        self.stamp = Arc::new(Stamp { origin, ..Stamp::clone(&self.stamp) });
         self.decoder.reconnect();
-        Some(News::Open(Opened { url: url.clone(), status }))
+        Some(News::Open(opened))
     }
 
     /// Takes `chunk` up to the next thing to tell, or all of it.
@@ -116,51 +97,67 @@ impl Session {
         while let Some(found) = self.decoder.decode(chunk) {
             return Some(match found {
                 Decoded::Event(message) => {
-                    self.failures = 0;
-                    share(&mut self.last_event_id, message.last_event_id);
-                    let (id, origin) = (Arc::clone(&self.last_event_id), Arc::clone(&self.origin));
-                    News::Event(Event::message(message.event_type, message.data, id, origin))
+                    self.failures = self.retry.failures_after_event(self.failures);
+                    set_last_event_id(&mut self.stamp, message.last_event_id);
+                    let event = Event::message(message.event_type, message.data, &self.stamp);
+                    match self.stop.stops_at(&event) {
+                        None => {}
+                        Some(Delivery::Delivered) => self.state = State::Closed,
+                        Some(Delivery::Withheld) => {
+                            self.state = State::Closed;
+                            return None;
+                        }
+                    }
+                    News::Event(event)
                 }
                 Decoded::Skipped(skipped) => {
-                    self.failures = 0;
-                    share(&mut self.last_event_id, skipped.last_event_id);
+                    self.failures = self.retry.failures_after_event(self.failures);
+                    set_last_event_id(&mut self.stamp, skipped.last_event_id);
                     let last_event_id = skipped.last_event_id.to_owned();
                     News::Skipped(Skipped { reason: skipped.reason, bytes: skipped.bytes, last_event_id })
                 }
                 Decoded::Comment(comment) => News::Comment(comment.to_owned()),
                 Decoded::Retry(milliseconds) => {
-                    self.reconnection_time = Duration::from_millis(milliseconds).min(RECONNECTION_TIME_MAX);
+                    self.reconnection_time = Some(Duration::from_millis(milliseconds));
                     continue;
                 }
                 _ => continue,
             });
         }
         // A block without data tells nothing, but its id counts (P9).
-        share(&mut self.last_event_id, self.decoder.last_event_id());
+        set_last_event_id(&mut self.stamp, self.decoder.last_event_id());
         None
     }
 
-    /// The body ended as it should: a reason to connect again (C18).
+    /// The body ended as it should: a reason to connect again (C18), unless it is all that was wanted.
     pub(crate) fn push_end(&mut self, moment: Moment) -> Option<News> {
-        if self.state != State::Open {
-            return None;
+        if self.state == State::Open && self.stop.is_at_end {
+            self.state = State::Closed;
         }
-        self.reestablish(Error::new(Kind::EndOfStream, "the server ended the stream"), None, moment)
+        self.push_failure(Error::new(Kind::EndOfStream, "the server ended the stream"), moment)
     }
 
-    /// There is no answer, or the body broke (C17).
+    /// There is no answer, or none that is a stream, or the body broke or ended (C15 to C18).
     pub(crate) fn push_failure(&mut self, error: Error, moment: Moment) -> Option<News> {
-        match self.state {
-            State::Connecting | State::Open if error.is_final() => self.fail(error, false),
-            State::Connecting | State::Open => self.reestablish(error, None, moment),
-            State::Waiting(_) | State::Closed => None,
+        if !matches!(self.state, State::Connecting | State::Open) {
+            return None;
         }
+        self.count_failure(moment);
+        let is_covered = || error.kind() == Kind::Status && error.status().is_some_and(|it| self.retry.covers(it));
+        if error.is_final() && !is_covered() {
+            return Some(self.fail(error, false));
+        }
+        if !self.retry.allows(self.failures) {
+            return Some(self.fail(error, true));
+        }
+        Some(self.reestablish(error, moment))
     }
 
     /// The wait is over.
     pub(crate) fn push_waited(&mut self) {
         if matches!(self.state, State::Waiting(_)) {
             self.state = State::Connecting;
+            self.attempt = self.attempt.saturating_add(1);
         }
     }
 
@@ -173,48 +170,58 @@ impl Session {
         self.state
     }
 
-    /// What `Last-Event-ID` says in the next request; absent if it is empty (C12, C13).
-    pub(crate) fn last_event_id(&self) -> &Arc<str> {
-        &self.last_event_id
+    /// Which attempt is under way or was the last, from 1.
+    pub(crate) fn attempt(&self) -> u64 {
+        self.attempt
     }
 
-    pub(crate) fn origin(&self) -> &Arc<str> {
-        &self.origin
+    /// What `Last-Event-ID` says in the next request; absent if it is empty (C12, C13).
+    pub(crate) fn last_event_id(&self) -> &Arc<str> {
+        &self.stamp.last_event_id
+    }
+
+    pub(crate) fn stamp(&self) -> &Arc<Stamp> {
+        &self.stamp
     }
 
     pub(crate) fn retry(&self) -> &RetryPolicy {
         &self.retry
     }
 
-    /// "Reestablish the connection" (C21).
-    fn reestablish(&mut self, error: Error, wait: Option<Duration>, moment: Moment) -> Option<News> {
+    fn count_failure(&mut self, moment: Moment) {
         let was_open_for = moment.now.saturating_sub(self.opened_at);
-        if self.state == State::Open && was_open_for >= HEALTHY_AFTER {
+        if self.state == State::Open && self.retry.is_healthy_after(was_open_for) {
             self.failures = 0;
         }
         self.failures = self.failures.saturating_add(1);
-        if !self.retry.allows(self.failures) {
-            return self.fail(error, true);
-        }
-        let backoff = || self.retry.wait(self.reconnection_time, self.failures, moment.jitter);
-        let wait = wait.unwrap_or_else(backoff);
+    }
+
+    /// "Reestablish the connection" (C21).
+    fn reestablish(&mut self, error: Error, moment: Moment) -> News {
+        let retry_after = error.headers().and_then(retry_after);
+        let wait = self.retry.wait(retry_after.or(self.reconnection_time), self.failures, moment.jitter);
         self.state = State::Waiting(wait);
-        let failures = self.failures;
-        Some(News::Error(Interruption { error, retry_in: Some(wait), failures, has_given_up: false }))
+        self.interruption(error, Some(wait), false)
     }
 
     /// "Fail the connection" (C22).
-    fn fail(&mut self, error: Error, has_given_up: bool) -> Option<News> {
+    fn fail(&mut self, error: Error, has_given_up: bool) -> News {
         self.state = State::Closed;
-        let failures = self.failures;
-        Some(News::Error(Interruption { error, retry_in: None, failures, has_given_up }))
+        self.interruption(error, None, has_given_up)
+    }
+
+    fn interruption(&self, error: Error, retry_in: Option<Duration>, has_given_up: bool) -> News {
+        let attempt = Attempt { number: self.attempt, failures: self.failures, retry_in, has_given_up };
+        News::Error(Interruption { error: error.with_attempt(attempt) })
     }
 }
 
-/// Most events share their id with none but the events before them that had none: allocate only when it changes.
-fn share(shared: &mut Arc<str>, text: &str) {
-    if **shared != *text {
-        *shared = text.into();
+/// Many streams have no ids, or few: allocates only when it changes, and compares only what is not empty.
+#[inline]
+fn set_last_event_id(stamp: &mut Arc<Stamp>, text: &str) {
+    let is_empty = text.is_empty() && stamp.last_event_id.is_empty();
+    if !is_empty && *stamp.last_event_id != *text {
+        *stamp = Arc::new(Stamp { last_event_id: text.into(), origin: Arc::clone(&stamp.origin) });
     }
 }
 

@@ -1,13 +1,16 @@
 //! `EventSource`: the callbacks of a browser.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use tokio::sync::Notify;
 use tokio::task::{AbortHandle, coop};
 use url::Url;
 
 use crate::abort::AbortTarget;
 use crate::connection::Connection;
+use crate::credentials::Redacted;
 use crate::event::{DEFAULT_TYPE, ERROR_TYPE, OPEN_TYPE};
 use crate::listener::{Cursor, Listeners};
 use crate::{Error, Event, EventSourceBuilder, Kind, Listener, ListenerOptions, News, ReadyState};
@@ -31,7 +34,7 @@ pub struct EventSource {
 }
 
 impl EventSource {
-    /// Connects to `url`.
+    /// Connects to `url`, which is complete: unlike a page, a program has no address to resolve it against (C1, C2).
     ///
     /// # Errors
     ///
@@ -56,7 +59,7 @@ impl EventSource {
         let signals: Vec<_> = listeners.signals().cloned().collect();
         let state =
             Mutex::new(Inner { ready_state: ReadyState::Connecting, is_silent: false, last_event_id, listeners });
-        let shared = Arc::new(Shared { state });
+        let shared = Arc::new(Shared { state, closed: Notify::new() });
         for signal in signals {
             signal.watch(&shared.abort_target());
         }
@@ -114,6 +117,17 @@ impl EventSource {
         self.handle.close();
     }
 
+    /// Waits until it is closed: by [`close`](Self::close), after a failure that is final, or because it has
+    /// [stopped](EventSourceBuilder::stop_before). The last callback has returned by then, unless it was closed from
+    /// another thread. Nothing is lost when the future is dropped before it is ready.
+    pub async fn closed(&self) {
+        let shared = &self.handle.shared;
+        let closed = shared.closed.notified();
+        if !shared.lock().is_silent {
+            closed.await;
+        }
+    }
+
     /// Where the connection stands.
     #[must_use]
     pub fn ready_state(&self) -> ReadyState {
@@ -145,7 +159,6 @@ impl EventSource {
 }
 
 /// What the user's handles own together: the connection ends with it.
-#[derive(Debug)]
 struct Handle {
     shared: Arc<Shared>,
     task: AbortHandle,
@@ -160,6 +173,15 @@ impl Handle {
     }
 }
 
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle")
+            .field("url", &Redacted(&self.url))
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Drop for Handle {
     fn drop(&mut self) {
         self.close();
@@ -170,6 +192,7 @@ impl Drop for Handle {
 #[derive(Debug)]
 struct Shared {
     state: Mutex<Inner>,
+    closed: Notify,
 }
 
 #[derive(Debug)]
@@ -226,6 +249,7 @@ impl Shared {
             inner.listeners.remove_all()
         };
         drop(removed);
+        self.closed.notify_waiters();
     }
 
     fn remember(&self, last_event_id: &Arc<str>) {
@@ -267,7 +291,7 @@ async fn run(mut connection: Connection, running: Running) {
         let session = connection.session();
         match news {
             News::Open(_) => {
-                let event = Event::open(Arc::clone(session.last_event_id()), Arc::clone(session.origin()));
+                let event = Event::open(session.stamp());
                 shared.deliver(Some(ReadyState::Open), &event);
             }
             News::Event(event) => shared.deliver(None, &event),

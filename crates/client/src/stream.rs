@@ -9,14 +9,22 @@ use futures_core::{FusedStream, Stream};
 use url::Url;
 
 use crate::connection::Connection;
+use crate::credentials::Redacted;
 use crate::session::State;
 use crate::{Error, Event, Interruption, Kind, News, ReadyState};
 
 /// A stream of events, from [`EventSourceBuilder::stream`](crate::EventSourceBuilder::stream).
 ///
 /// It connects when it is first polled, and reconnects by itself. It yields an error only when it will not connect
-/// again, and then ends; it ends without an error when the server asked for that with 204, and, under
-/// [`RetryPolicy::never`](crate::RetryPolicy::never), at the clean end of the stream. [`NewsStream`] tells the rest.
+/// again, and then ends. It ends without an error
+///
+/// * when the server asked for that with 204 (C15),
+/// * at the event or the end that the builder's [`stop_before`](crate::EventSourceBuilder::stop_before),
+///   [`stop_after`](crate::EventSourceBuilder::stop_after) or [`stop_at_end`](crate::EventSourceBuilder::stop_at_end)
+///   name, and
+/// * under [`RetryPolicy::never`](crate::RetryPolicy::never), when the server ends the stream properly.
+///
+/// [`NewsStream`] tells the rest.
 ///
 /// Back-pressure is that of TCP: who does not poll does not read, and nothing is queued in between. Dropping it aborts
 /// the connection.
@@ -27,7 +35,8 @@ pub struct Events {
 }
 
 /// A stream of everything that happens, from [`EventSourceBuilder::news`](crate::EventSourceBuilder::news): events,
-/// and also comments, interruptions and their reasons.
+/// and also comments, interruptions and their reasons. The last is an interruption that it does not come back from; it
+/// is missing after a stop that was asked for, and after [`close`](Self::close).
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct NewsStream {
     connection: Connection,
@@ -160,6 +169,6 @@ impl FusedStream for NewsStream {
 
 impl fmt::Debug for NewsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewsStream").field("url", &self.url().as_str()).field("state", &self.ready_state()).finish()
+        f.debug_struct("NewsStream").field("url", &Redacted(self.url())).field("state", &self.ready_state()).finish()
     }
 }

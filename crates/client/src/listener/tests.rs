@@ -5,7 +5,7 @@ use crate::AbortController;
 
 /// Calls what is registered for `message`, and returns the names that the listeners sent.
 fn dispatch(listeners: &mut Listeners, called: &mpsc::Receiver<&'static str>) -> Vec<&'static str> {
-    let event = Event::message("message", "", Arc::default(), Arc::default());
+    let event = Event::message("message", "", &Arc::default());
     let mut cursor = listeners.dispatch();
     while let Some(listener) = listeners.next("message", &mut cursor) {
         listener.call(&event);
@@ -102,7 +102,7 @@ fn c26_what_comes_and_goes_during_a_dispatch() {
 #[test]
 fn c26_a_panic_is_the_listeners_own() {
     let listener = Listener::new(|_| panic!("expected in this test"));
-    let event = Event::message("message", "", Arc::default(), Arc::default());
+    let event = Event::message("message", "", &Arc::default());
     listener.call(&event);
     listener.call(&event);
 }

@@ -1,8 +1,11 @@
 //! Each test is a script: what happens, and what the session makes of it.
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, StatusCode};
+use url::Url;
 
 use super::*;
+use crate::answer;
 use Input::{Body, Broken, Close, End, Head, HeadOf, Later, Refused, Unusable, Waited};
 
 /// What happens to a session.
@@ -24,7 +27,11 @@ enum Input {
 
 /// Runs the script; each input is followed by what it made the session tell, and at the end by its state.
 fn check(retry: RetryPolicy, script: &[Input], expected: &[&str]) {
-    let mut session = Session::new(Limits::DEFAULT, retry, None);
+    check_stop(retry, Stop::default(), script, expected);
+}
+
+fn check_stop(retry: RetryPolicy, stop: Stop, script: &[Input], expected: &[&str]) {
+    let mut session = Session::new(Limits::DEFAULT, retry, stop, None);
     let url = Url::parse("https://example.com/events").unwrap();
     let mut told = Vec::new();
     let mut moment = Moment { now: Duration::ZERO, jitter: 0.5 };
@@ -69,7 +76,10 @@ fn push_head(session: &mut Session, status: u16, kind: &str, after: &str, url: &
             headers.insert(name, value.parse().unwrap());
         }
     }
-    session.push_head(StatusCode::from_u16(status).unwrap(), &headers, url, moment)
+    match answer::judge(StatusCode::from_u16(status).unwrap(), headers, url.clone()) {
+        Ok(opened) => session.push_open(opened, moment),
+        Err(error) => session.push_failure(error, moment),
+    }
 }
 
 fn describe(news: &News) -> String {
@@ -182,7 +192,7 @@ fn waits_grow_with_failures_in_a_row_and_an_event_ends_the_row() {
             "error Connect 3s",
             "open 200 OK",
             "error EndOfStream 4.5s",
-            "error Connect 9s",
+            "error Connect 7.5s",
             "open 200 OK",
             "comment \"\"",
             "message \"a\" id \"\"",
@@ -205,13 +215,88 @@ fn ten_seconds_of_an_open_stream_end_the_row_too() {
 }
 
 #[test]
-fn chosen_statuses_reconnect_and_retry_after_replaces_the_wait() {
+fn with_a_healthy_time_events_alone_do_not_end_the_row() {
+    for (seconds, expected) in [(59, "4.5s"), (60, "3s")] {
+        let (told, state) = (format!("error EndOfStream {expected}"), format!("Waiting({expected}) id \"\""));
+        check(
+            RetryPolicy::default().healthy_after(Duration::from_secs(60)),
+            &[Refused, Waited, Head(200), Body("data: a\n\n"), Later(seconds), End],
+            &["error Connect 3s", "open 200 OK", "message \"a\" id \"\"", &told, &state],
+        );
+    }
+}
+
+#[test]
+fn every_failure_counts_its_attempts_and_the_row() {
+    let mut session = Session::new(Limits::DEFAULT, RetryPolicy::default(), Stop::default(), None);
+    let url = Url::parse("https://example.com/events").unwrap();
+    let moment = Moment { now: Duration::ZERO, jitter: 0.0 };
+    let mut told = Vec::new();
+    for (status, stream) in [(0, ""), (200, ""), (200, "data\n\n"), (404, "")] {
+        let failure = match status {
+            0 => session.push_failure(Error::new(Kind::Connect, "refused"), moment),
+            200 => {
+                push_head(&mut session, 200, fanfare_wire::CONTENT_TYPE, "", &url, moment);
+                session.push_chunk(&mut stream.as_bytes());
+                session.push_end(moment)
+            }
+            status => push_head(&mut session, status, "", "", &url, moment),
+        };
+        let Some(News::Error(interruption)) = failure else { panic!("a failure is told") };
+        let error = interruption.error();
+        told.push((error.attempt(), error.failures(), error.retry_in().is_some(), error.has_given_up()));
+        session.push_waited();
+    }
+    assert_eq!(told, [(1, 1, true, false), (2, 2, true, false), (3, 1, true, false), (4, 2, false, false)]);
+}
+
+#[test]
+fn a_stop_is_a_success_and_the_end() {
+    let rest = || [Head(200), Body("id: 7\ndata: a\n\nid: 8\ndata: [DONE]\n\ndata: b\n\n"), End, Waited, Head(200)];
+    for (delivery, last) in [(Delivery::Withheld, None), (Delivery::Delivered, Some("message \"[DONE]\" id \"8\""))] {
+        let mut stop = Stop::default();
+        stop.push(Delivery::Withheld, Box::new(|event| event.event_type() == "never"));
+        stop.push(delivery, Box::new(|event| event.data() == "[DONE]"));
+        let expected = ["open 200 OK", "message \"a\" id \"7\""].into_iter().chain(last).chain(["Closed id \"8\""]);
+        check_stop(RetryPolicy::default(), stop, &rest(), &Vec::from_iter(expected));
+    }
+}
+
+#[test]
+fn the_end_may_be_a_success_and_a_break_is_none() {
+    let at_end = || {
+        let mut stop = Stop::default();
+        stop.is_at_end = true;
+        stop
+    };
+    check_stop(
+        RetryPolicy::default(),
+        at_end(),
+        &[Head(200), End, Waited, Head(200)],
+        &["open 200 OK", "Closed id \"\""],
+    );
+    check_stop(
+        RetryPolicy::default(),
+        at_end(),
+        &[Refused, Waited, Head(200), Broken, Waited, Head(200), End],
+        &["error Connect 3s", "open 200 OK", "error CutOff 4.5s", "open 200 OK", "Closed id \"\""],
+    );
+    check_stop(RetryPolicy::default(), at_end(), &[Head(404)], &["closed Status", "Closed id \"\""]);
+}
+
+#[test]
+fn chosen_statuses_reconnect_and_retry_after_takes_the_place_of_the_reconnection_time() {
     let policy = || RetryPolicy::default().on_transient_statuses();
     check(policy(), &[Head(503)], &["error Status 3s", "Waiting(3s) id \"\""]);
     check(policy(), &[HeadOf(429, "", "7")], &["error Status 7s", "Waiting(7s) id \"\""]);
     check(policy(), &[HeadOf(429, "", "0")], &["error Status 100ms", "Waiting(100ms) id \"\""]);
     check(policy(), &[HeadOf(503, "", "7200")], &["error Status 3600s", "Waiting(3600s) id \"\""]);
     check(policy(), &[HeadOf(404, "", "7")], &["closed Status", "Closed id \"\""]);
+    check(
+        policy(),
+        &[HeadOf(503, "", "0"), Waited, HeadOf(503, "", "0"), Waited, HeadOf(503, "", "0")],
+        &["error Status 100ms", "error Status 150ms", "error Status 250ms", "Waiting(250ms) id \"\""],
+    );
     check(policy(), &[Head(204)], &["closed Status", "Closed id \"\""]);
 }
 
@@ -228,7 +313,7 @@ fn retries_run_out() {
 #[test]
 fn giving_up_is_told_apart_from_failing_for_good() {
     let given_up = |retry: RetryPolicy, error| {
-        let mut session = Session::new(Limits::DEFAULT, retry, None);
+        let mut session = Session::new(Limits::DEFAULT, retry, Stop::default(), None);
         let moment = Moment { now: Duration::ZERO, jitter: 0.0 };
         let Some(News::Error(interruption)) = session.push_failure(error, moment) else { panic!("a failure is told") };
         interruption.has_given_up()
@@ -241,7 +326,7 @@ fn giving_up_is_told_apart_from_failing_for_good() {
 #[test]
 fn an_initial_id_is_the_first_to_be_sent_and_kept() {
     let id = EventId::new("41").unwrap();
-    let session = Session::new(Limits::DEFAULT, RetryPolicy::default(), Some(&id));
+    let session = Session::new(Limits::DEFAULT, RetryPolicy::default(), Stop::default(), Some(&id));
     assert_eq!(&**session.last_event_id(), "41");
 }
 
@@ -254,7 +339,7 @@ fn c28_the_origin_is_that_of_the_url_that_answered() {
         ("http://bücher.example/", "http://xn--bcher-kva.example"),
         ("http://[::1]:3000/", "http://[::1]:3000"),
     ] {
-        let mut session = Session::new(Limits::DEFAULT, RetryPolicy::default(), None);
+        let mut session = Session::new(Limits::DEFAULT, RetryPolicy::default(), Stop::default(), None);
         let moment = Moment { now: Duration::ZERO, jitter: 0.0 };
         let url = Url::parse(url).unwrap();
         push_head(&mut session, 200, "text/event-stream", "", &url, moment);

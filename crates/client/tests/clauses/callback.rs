@@ -1,4 +1,4 @@
-//! The callbacks: C3 to C7, C20 to C29.
+//! The callbacks: C1 to C7, C20 to C29.
 
 use std::sync::{Arc, OnceLock};
 
@@ -50,8 +50,22 @@ async fn c6_the_states_have_the_numbers_of_the_standard() {
     assert_eq!(numbers, [0, 1, 2]);
 }
 
+/// JavaScript makes a string of everything, and a page has an address to resolve it against. Here the types say what is
+/// text, and there is no page: what is no URL by itself is none.
 #[tokio::test(start_paused = true)]
-async fn c4_to_c6_attributes_at_the_start() {
+async fn c1_c2_the_url_is_text_and_complete() {
+    let text = "http://127.0.0.1:1/é";
+    let serialized = "http://127.0.0.1:1/%C3%A9";
+    assert_eq!(EventSource::new(text).unwrap().url().as_str(), serialized);
+    assert_eq!(EventSource::new(String::from(text)).unwrap().url().as_str(), serialized);
+    assert_eq!(EventSource::new(text.parse::<url::Url>().unwrap()).unwrap().url().as_str(), serialized);
+    for relative in ["", "null", "1", "events", "/events", "//127.0.0.1/events", "?q"] {
+        assert_eq!(EventSource::new(relative).unwrap_err().kind(), Kind::Url, "{relative:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c4_c5_c6_attributes_at_the_start() {
     let server = Server::start().await;
     let source = EventSource::new(format!("{}/a/../events?q=é", server.origin())).unwrap();
     assert_eq!(source.url().as_str(), format!("{}/events?q=%C3%A9", server.origin()));
@@ -81,7 +95,7 @@ async fn c7_another_scheme_fails_later() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c20_to_c22_the_state_is_set_before_its_event() {
+async fn c20_c21_c22_the_state_is_set_before_its_event() {
     let server = Server::start().await;
     let (tell, mut log) = Log::new();
     let source = EventSource::new(server.url()).unwrap();

@@ -15,3 +15,19 @@ mod answer;
 mod callback;
 
 mod option;
+
+mod refusal;
+
+mod stop;
+
+mod coding;
+
+mod http2;
+
+mod tls;
+
+mod blocking;
+
+mod secret;
+
+mod task;

@@ -182,13 +182,74 @@ async fn a_retry_policy_may_cover_statuses_and_run_out() {
     for _ in 0..2 {
         let (_, news) = server.answer_to(&mut client, busy).await;
         let interruption = expect_error(Some(news));
-        assert_eq!(interruption.retry_in(), Some(Duration::from_secs(7)));
+        let wait = interruption.retry_in().unwrap();
+        assert!((Duration::from_secs(7)..=Duration::from_secs(14)).contains(&wait), "{wait:?}");
         assert_eq!(interruption.error().status().map(|status| status.as_u16()), Some(503));
     }
     let (_, news) = server.answer_to(&mut client, busy).await;
     let interruption = expect_error(Some(news));
     assert_eq!((interruption.retry_in(), interruption.has_given_up()), (None, true));
     server.expect_nobody().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn full_jitter_keeps_the_servers_word_and_is_no_hot_loop() {
+    let server = Server::start().await;
+    let milliseconds = Duration::from_millis;
+    let policy = RetryPolicy::default().full_jitter().reconnection_time(milliseconds(500));
+    let mut client = server.builder().retry(policy).news().unwrap();
+    for (stream, range_ms) in [
+        ("", 100..=500),
+        ("", 100..=1_000),
+        ("", 100..=2_000),
+        ("data\n\n", 100..=500),
+        ("retry: 700\ndata\n\n", 700..=1_400),
+        ("", 700..=2_100),
+        ("retry: 0\ndata\n\n", 100..=200),
+    ] {
+        let mut peer = server.open(&mut client).await;
+        peer.send(stream).await;
+        drop(peer);
+        let interruption = loop {
+            match client.next().await {
+                Some(News::Event(_)) => {}
+                news => break expect_error(news),
+            }
+        };
+        let wait_ms = interruption.retry_in().unwrap().as_millis();
+        assert!(range_ms.contains(&wait_ms), "{stream:?}: {wait_ms} ms");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_that_fail_soon_are_met_with_growing_waits_if_health_is_time() {
+    let server = Server::start().await;
+    let policy = RetryPolicy::default().healthy_after(Duration::from_secs(60));
+    let mut client = server.builder().retry(policy).news().unwrap();
+    for failures in 1..=5 {
+        let mut peer = server.open(&mut client).await;
+        peer.send("retry: 0\ndata\n\n").await;
+        event(&mut client).await;
+        drop(peer);
+        let interruption = error(&mut client).await;
+        assert_eq!(interruption.failures(), failures);
+    }
+    let clock = hold_clock();
+    let peer = {
+        let ready = server.open(&mut client);
+        tokio::pin!(ready);
+        loop {
+            tokio::select! {
+                biased;
+                peer = &mut ready => break peer,
+                () = advance(Duration::from_millis(100)) => {}
+            }
+        }
+    };
+    advance(Duration::from_secs(60)).await;
+    drop(peer);
+    assert_eq!(error(&mut client).await.failures(), 1);
+    drop(clock);
 }
 
 #[tokio::test(start_paused = true)]

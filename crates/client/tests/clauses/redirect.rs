@@ -112,6 +112,20 @@ async fn c14_credentials_stay_with_their_origin() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn c14_a_password_in_the_url_stays_with_its_origin_too() {
+    let (server, other) = (Server::start().await, Server::start().await);
+    let url = server.url().replace("http://", "http://user:password@");
+    for (target, arrives) in [(&server, true), (&other, false)] {
+        let mut client = fanfare_client::EventSource::builder(&url).news().unwrap();
+        let location = redirect(302, &format!("{}/there", target.origin()));
+        let ((first, peer), _) =
+            tokio::join!(async { (server.answer(&location).await, target.answer(OK).await) }, client.next());
+        assert_eq!(first.header("authorization"), ["Basic dXNlcjpwYXNzd29yZA=="]);
+        assert_eq!(peer.header("authorization").len(), usize::from(arrives));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn c14_the_body_follows_307_and_not_303() {
     let server = Server::start().await;
     for (status, method, body) in [(307, "POST", "question"), (308, "POST", "question"), (303, "GET", "")] {

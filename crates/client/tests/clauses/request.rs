@@ -1,11 +1,11 @@
-//! What is sent: C8 to C13.
+//! What is sent: C8 to C13, C19.
 
 use fanfare_client::{EventId, News};
 
 use crate::server::{OK, Server, error, event};
 
 #[tokio::test(start_paused = true)]
-async fn c8_to_c12_the_first_request() {
+async fn c8_c9_c10_c12_the_first_request() {
     let server = Server::start().await;
     let mut client = server.builder().news().unwrap();
     let peer = server.open(&mut client).await;
@@ -16,6 +16,25 @@ async fn c8_to_c12_the_first_request() {
     assert_eq!(peer.header("last-event-id"), [""; 0]);
     assert_eq!(peer.header("content-length"), [""; 0]);
     assert!(peer.body.is_empty());
+}
+
+/// Initiator type, destination and CORS are of a browser that fetches for a page. Here the program itself asks: nothing
+/// of them is on the wire, and no answer has to allow it.
+#[tokio::test(start_paused = true)]
+async fn c11_c19_there_is_no_page_to_ask_for() {
+    let (server, other) = (Server::start().await, Server::start().await);
+    // With an id for which a browser would ask beforehand.
+    let id = EventId::new("é".repeat(200)).unwrap();
+    let mut client = server.builder().with_credentials(true).last_event_id(id).news().unwrap();
+    let location = format!("HTTP/1.1 307 Moved\r\nLocation: {}\r\nContent-Length: 0\r\n\r\n", other.url());
+    let (peers, news) = tokio::join!(async { [server.answer(&location).await, other.answer(OK).await] }, client.next());
+    assert!(matches!(news, Some(News::Open(_))), "{news:?}");
+    for peer in peers {
+        assert!(peer.head.starts_with("GET /events HTTP/1.1\r\n"), "{}", peer.head);
+        for name in ["origin", "referer", "sec-fetch-dest", "sec-fetch-mode", "sec-fetch-site"] {
+            assert_eq!(peer.header(name), [""; 0], "{name}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,34 +1,33 @@
-//! A server whose every byte is in the test that uses it.
+//! The scripted server, as these tests use it: a step that fails fails the test.
 
-use std::io::Write;
 use std::sync::mpsc;
 use std::time::Duration;
 
 use fanfare_client::{Event, EventSource, EventSourceBuilder, Interruption, News, NewsStream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use fanfare_scripted_server::{EVENT_STREAM, ScriptedServer, Watchdog};
+use tokio::net::TcpStream;
 
 /// The head of a stream that ends with its connection.
-pub(crate) const OK: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+pub(crate) const OK: &str = EVENT_STREAM;
 
-/// Listens on a free port of the loopback. Connections are taken one by one, by the test.
+/// Connections are taken one by one, by the test.
 pub(crate) struct Server {
-    listener: TcpListener,
+    server: ScriptedServer,
     _watchdog: Watchdog,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        Self { listener, _watchdog: Watchdog::start() }
+        let server = ScriptedServer::start().await.unwrap();
+        Self { server, _watchdog: Watchdog::start(Duration::from_secs(120)) }
     }
 
     pub(crate) fn origin(&self) -> String {
-        format!("http://{}", self.listener.local_addr().unwrap())
+        self.server.origin()
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("{}/events", self.origin())
+        self.server.url("/events")
     }
 
     pub(crate) fn builder(&self) -> EventSourceBuilder {
@@ -37,10 +36,9 @@ impl Server {
 
     /// The next connection, with its request.
     pub(crate) async fn accept(&self) -> Peer {
-        let (stream, _) = self.listener.accept().await.unwrap();
-        let mut peer = Peer { stream, head: String::new(), body: Vec::new() };
-        peer.read_request().await;
-        peer
+        let peer = self.server.accept().await.unwrap();
+        let (head, body) = (peer.request().head().to_owned(), peer.request().body().to_vec());
+        Peer { peer, head, body }
     }
 
     /// The next connection, answered with `response` and left open.
@@ -70,14 +68,14 @@ impl Server {
 
     /// Fails if anybody connects. Time jumps an hour ahead, which no wait survives.
     pub(crate) async fn expect_nobody(&self) {
-        let nobody = tokio::time::timeout(Duration::from_secs(60 * 60), self.listener.accept()).await;
+        let nobody = tokio::time::timeout(Duration::from_secs(60 * 60), self.server.accept()).await;
         assert!(nobody.is_err(), "somebody connected");
     }
 }
 
 /// One connection, seen from the server.
 pub(crate) struct Peer {
-    stream: TcpStream,
+    peer: fanfare_scripted_server::Peer,
     /// The request's head, its names in lower case as hyper sends them.
     pub(crate) head: String,
     pub(crate) body: Vec<u8>,
@@ -89,45 +87,21 @@ impl Peer {
     }
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).await.unwrap();
+        self.peer.send(bytes).await.unwrap();
     }
 
     /// Waits until the client has closed the connection.
     pub(crate) async fn expect_closed(mut self) {
-        let mut rest = [0; 64];
-        // A reset is an end too.
-        while matches!(self.stream.read(&mut rest).await, Ok(1..)) {}
+        self.peer.closed().await;
     }
 
-    /// The raw values of a header.
+    /// The values of a header.
     pub(crate) fn header(&self, name: &str) -> Vec<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .filter(|(found, _)| found.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
-            .collect()
-    }
-
-    async fn read_request(&mut self) {
-        let mut bytes = Vec::new();
-        let head_bytes = loop {
-            if let Some(at) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-                break at + 4;
-            }
-            assert_ne!(self.stream.read_buf(&mut bytes).await.unwrap(), 0, "the request is cut off");
-        };
-        // Lossless, or the test is meant to see that it is not UTF-8.
-        self.head = String::from_utf8(bytes[..head_bytes].to_vec()).unwrap();
-        let length = self.header("content-length").first().map_or(0, |length| length.parse().unwrap());
-        while bytes.len() < head_bytes + length {
-            assert_ne!(self.stream.read_buf(&mut bytes).await.unwrap(), 0, "the body is cut off");
-        }
-        self.body = bytes.split_off(head_bytes);
+        self.peer.request().header_values(name).collect()
     }
 
     pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream
+        self.peer.into_stream()
     }
 }
 
@@ -157,24 +131,4 @@ pub(crate) fn hold_clock() -> mpsc::Sender<()> {
     // The clock does not jump while a blocking task runs. This one ends when the sender is dropped.
     tokio::task::spawn_blocking(move || release.recv());
     held
-}
-
-/// Ends a test that hangs. The runtime's own time-outs can't: they follow the paused clock.
-struct Watchdog {
-    _done: mpsc::Sender<()>,
-}
-
-impl Watchdog {
-    fn start() -> Self {
-        let (sender, done) = mpsc::channel::<()>();
-        let test = std::thread::current().name().unwrap_or_default().to_owned();
-        std::thread::spawn(move || {
-            if done.recv_timeout(Duration::from_secs(120)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                // Not `eprintln!`, which the test harness would keep for itself.
-                let _ = writeln!(std::io::stderr(), "{test} hangs");
-                std::process::abort();
-            }
-        });
-        Self { _done: sender }
-    }
 }
