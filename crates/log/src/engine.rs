@@ -15,11 +15,20 @@ pub trait Engine: Debug + Send + Sync {
     ///
     /// [`AppendError`] says whether the batch was not stored or may have been.
     fn append(&self, batch: Vec<Draft>) -> Append<'_>;
+
+    /// Why it can't take events now, in words for an operator. `None` if it is ready.
+    fn unready(&self) -> Option<String> {
+        None
+    }
 }
 
 impl<L: Log> Engine for L {
     fn append(&self, batch: Vec<Draft>) -> Append<'_> {
         self.store(batch, Place::Next)
+    }
+
+    fn unready(&self) -> Option<String> {
+        self.trouble()
     }
 }
 

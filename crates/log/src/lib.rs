@@ -29,10 +29,13 @@ mod engine;
 
 mod memory;
 
+mod disk;
+
+pub use disk::{Damage, DamageKind, DiskLog, DiskSettings, Durability, Info, Inspection, OpenError, Records};
 pub use engine::{AppendError, AppendErrorKind, Engine};
 pub use limits::BATCH_EVENTS_MAX;
 pub use log::{Append, Batch, Located, Log, Place, ReadBudget, ReadError, Span, TopicSet, Topics, Usage};
 pub use memory::MemoryLog;
 pub use position::{Epoch, NotAPosition, Position};
-pub use record::{Draft, Frame, Id, Record, Timestamp, Visibility};
+pub use record::{Draft, Frame, Id, Record, Timestamp, TopicList, Visibility};
 pub use retention::Retention;

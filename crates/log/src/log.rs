@@ -59,6 +59,12 @@ pub trait Log: Debug + Send + Sync {
     /// Has `notify` called with the new tail after each append, when readers can see it. Calls may come from any
     /// thread, also out of order; `notify` must not block.
     fn on_advance(&self, notify: Box<dyn Fn(Position) + Send + Sync>);
+
+    /// What keeps the log from storing events now, in words for an operator: a disk that failed or is full. Reads go on,
+    /// and the log tries again by itself. `None` if all is well.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Where a batch goes.
@@ -69,6 +75,23 @@ pub enum Place {
     Next,
     /// At this position and the offsets that follow: somebody else made the order. It must be past the tail.
     At(Position),
+}
+
+impl Place {
+    /// Where a batch of `count` goes, if that is past the tail.
+    pub(crate) fn first_past(self, tail: Position, count: usize) -> Result<Position, AppendError> {
+        let first = match self {
+            Self::Next => Position { offset: tail.offset.saturating_add(1), ..tail },
+            Self::At(position) => position,
+        };
+        if first <= tail {
+            return Err(AppendError::not_stored(format!("{first} is not past the tail, {tail}")));
+        }
+        if first.offset.checked_add(count as u64).is_none() {
+            return Err(AppendError::not_stored("the epoch is out of offsets"));
+        }
+        Ok(first)
+    }
 }
 
 /// What [`Log::store`] returns: the positions of the batch, once it is durable.

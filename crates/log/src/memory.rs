@@ -60,7 +60,7 @@ impl MemoryLog {
             return Err(AppendError::not_stored(format!("more than {BATCH_EVENTS_MAX} events in a batch")));
         }
         let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
-        let first = history.first_position(place, batch.len())?;
+        let first = place.first_past(history.tail(), batch.len())?;
         let positions: Vec<_> =
             (first.offset..).take(batch.len()).map(|offset| Position { epoch: first.epoch, offset }).collect();
         for (draft, position) in batch.into_iter().zip(&positions) {
@@ -170,24 +170,9 @@ impl History {
         self.epochs.back().copied().unwrap_or(self.trimmed_to)
     }
 
-    fn first_position(&self, place: Place, count: usize) -> Result<Position, AppendError> {
-        let tail = self.tail();
-        let first = match place {
-            Place::Next => Position { offset: tail.offset.saturating_add(1), ..tail },
-            Place::At(position) => position,
-        };
-        if first <= tail {
-            return Err(AppendError::not_stored(format!("{first} is not past the tail, {tail}")));
-        }
-        if first.offset.checked_add(count as u64).is_none() {
-            return Err(AppendError::not_stored("the epoch is out of offsets"));
-        }
-        Ok(first)
-    }
-
     fn push(&mut self, mut record: Record) {
         let index = self.trimmed + self.records.len() as u64;
-        for topic in &mut record.topics {
+        for topic in record.topics.iter_mut() {
             // Records share the text of their topics.
             if let Some((shared, _)) = self.topics.get_key_value(topic) {
                 *topic = shared.clone();
@@ -226,7 +211,7 @@ impl History {
         self.trimmed += 1;
         self.trimmed_to = record.position;
         self.bytes -= record.retained_bytes();
-        for topic in &record.topics {
+        for topic in record.topics.iter() {
             if let Some(indexes) = self.topics.get_mut(topic) {
                 if indexes.front() == Some(&index) {
                     indexes.pop_front();

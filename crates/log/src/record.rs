@@ -1,5 +1,7 @@
 //! What the log stores.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -54,6 +56,11 @@ impl Frame {
         Self { bytes, slot }
     }
 
+    /// Bytes without the position.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The frame of the record at `position`.
     #[must_use]
     pub fn seal(&self, position: Position) -> Bytes {
@@ -79,13 +86,61 @@ pub struct Draft {
     pub frame: Frame,
 }
 
+/// The topics of a record, a slice of them. Nearly every record has one, which takes no allocation of its own: a third
+/// of what replay costs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TopicList(List);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum List {
+    One([Arc<str>; 1]),
+    Other(Box<[Arc<str>]>),
+}
+
+impl FromIterator<Arc<str>> for TopicList {
+    fn from_iter<I: IntoIterator<Item = Arc<str>>>(topics: I) -> Self {
+        let mut topics = topics.into_iter();
+        let (first, second) = (topics.next(), topics.next());
+        Self(match (first, second) {
+            (Some(one), None) => List::One([one]),
+            (first, second) => List::Other(first.into_iter().chain(second).chain(topics).collect()),
+        })
+    }
+}
+
+impl Deref for TopicList {
+    type Target = [Arc<str>];
+
+    fn deref(&self) -> &[Arc<str>] {
+        match &self.0 {
+            List::One(one) => one,
+            List::Other(topics) => topics,
+        }
+    }
+}
+
+impl DerefMut for TopicList {
+    fn deref_mut(&mut self) -> &mut [Arc<str>] {
+        match &mut self.0 {
+            List::One(one) => one,
+            List::Other(topics) => topics,
+        }
+    }
+}
+
+impl fmt::Debug for TopicList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
 /// A record in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Its place in the one order.
     pub position: Position,
     /// The canonical topic and then the alternates.
-    pub topics: Box<[Arc<str>]>,
+    pub topics: TopicList,
     /// Who named it.
     pub id: Id,
     /// Who may read it.
@@ -102,7 +157,7 @@ impl Record {
     pub fn new(draft: Draft, position: Position) -> Self {
         Self {
             position,
-            topics: draft.topics.into_boxed_slice(),
+            topics: draft.topics.into_iter().collect(),
             id: draft.id,
             visibility: draft.visibility,
             time: draft.time,
@@ -118,7 +173,11 @@ impl Record {
             Id::Chosen(id) => id.len(),
             Id::Position => 0,
         };
-        let text = (self.frame.len() + topics + id) as u64;
-        text + RECORD_OVERHEAD_BYTES + TOPIC_OVERHEAD_BYTES * self.topics.len() as u64
+        retained_bytes(self.frame.len() + topics + id, self.topics.len())
     }
+}
+
+/// What a record of so many bytes of frame, topics and id counts.
+pub(crate) fn retained_bytes(text: usize, topics: usize) -> u64 {
+    text as u64 + RECORD_OVERHEAD_BYTES + TOPIC_OVERHEAD_BYTES * topics as u64
 }
