@@ -47,7 +47,7 @@ impl Cursor {
 }
 
 /// Where a subscription starts, and what its response says of that.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Start {
     pub(crate) after: Position,
     /// The response's `Last-Event-ID`: never a publisher's id that the request did not name.
@@ -67,7 +67,7 @@ impl Start {
 const EARLIEST: &str = "earliest";
 
 /// Events that the subscriber has not seen and can't get any more, or may not have.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Gap {
     pub(crate) requested: String,
     pub(crate) reason: GapReason,

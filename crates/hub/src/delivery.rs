@@ -5,15 +5,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanfare_log::{Position, ReadBudget, ReadError, Record};
-use fanfare_wire::{Event, EventId, EventType};
 use futures_util::Stream;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cursor::{Gap, GapReason, Start};
-use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
 use crate::shared::{Phase, Shared};
-use crate::subscription::Subscription;
+use crate::subscription::{Subscription, read_budget};
 
 /// A subscription being served. Nothing is queued for it: it holds a position and reads on when it is polled.
 pub(crate) struct Delivery {
@@ -21,10 +19,8 @@ pub(crate) struct Delivery {
     subscription: Subscription,
     budget: ReadBudget,
     cursor: Position,
-    /// It began at the tail, and was not told where that is.
-    is_at_tail: bool,
-    /// A gap known from the start, to be told first.
-    gap: Option<Gap>,
+    /// Where it began, until it was told.
+    start: Option<Start>,
     tail: watch::Receiver<Position>,
     phase: watch::Receiver<Phase>,
     /// When it ends, once the hub is stopping.
@@ -39,14 +35,9 @@ impl Delivery {
         let (tail, mut phase) = (hub.tail.subscribe(), hub.phase.subscribe());
         // The hub may have begun to stop since it let this one in; a receiver takes what it starts with for seen.
         phase.mark_changed();
-        let budget = ReadBudget {
-            records: READ_RECORDS_MAX,
-            bytes: READ_BYTES_MAX,
-            // Each template is asked of each topic of each record.
-            examined: READ_EXAMINED_MAX / (1 + subscription.templates()),
-        };
-        let Start { after: cursor, gap, is_tail: is_at_tail, .. } = start;
-        Self { hub, subscription, budget, cursor, is_at_tail, gap, tail, phase, leaves_at: None, ended: false }
+        let budget = read_budget(subscription.selectors());
+        let (cursor, start) = (start.after, Some(start));
+        Self { hub, subscription, budget, cursor, start, tail, phase, leaves_at: None, ended: false }
     }
 
     /// The chunks to send: each is what is pending, up to a bound.
@@ -58,8 +49,12 @@ impl Delivery {
     }
 
     async fn next(&mut self) -> Option<Bytes> {
-        if let Some(greeting) = self.greeting() {
-            return Some(greeting);
+        if let Some(start) = self.start.take() {
+            let mut greeting = Vec::new();
+            self.hub.greet(&start, &mut greeting);
+            if !greeting.is_empty() {
+                return Some(greeting.into());
+            }
         }
         while !self.ended {
             let tail = *self.tail.borrow_and_update();
@@ -84,20 +79,6 @@ impl Delivery {
             self.wait().await;
         }
         None
-    }
-
-    /// What a subscriber is told before any event: a gap, or else where it is.
-    ///
-    /// Without the position a subscriber that loses the connection before its first event would come back without a
-    /// cursor, and miss in silence what was published meanwhile. An id without data is no event (P9).
-    fn greeting(&mut self) -> Option<Bytes> {
-        if std::mem::take(&mut self.is_at_tail) {
-            let mut bytes = Vec::new();
-            fanfare_wire::encode_id(&self.cursor_id()?, &mut bytes);
-            return Some(bytes.into());
-        }
-        let gap = self.gap.take()?;
-        self.tell(&gap)
     }
 
     /// Waits until there may be more, or it is time to go. What was acknowledged before that is still delivered.
@@ -145,31 +126,9 @@ impl Delivery {
     fn fell_behind(&mut self) -> Option<Bytes> {
         let gap = Gap { requested: self.cursor.to_string(), reason: GapReason::Lagged };
         self.cursor = self.hub.log.span().start;
-        let event = self.tell(&gap);
-        self.ended = event.is_none();
-        event
-    }
-
-    /// The gap event: its id is the position before the oldest event kept, so that a reconnect right after it goes on
-    /// from there.
-    fn tell(&self, gap: &Gap) -> Option<Bytes> {
-        self.hub.counters.count_gap(gap.reason);
-        if !self.hub.settings.gap_event {
-            return None;
-        }
-        let oldest = self.hub.log.span().oldest.map(|position| position.to_string());
-        let data = serde_json::json!({ "requested": gap.requested, "oldest": oldest, "reason": gap.reason.as_str() });
-        let mut event = Event::data(data.to_string());
-        if let (Ok(event_type), Some(id)) = (EventType::new(GAP_TYPE), self.cursor_id()) {
-            event = event.with_type(event_type).with_id(id);
-        }
-        let mut bytes = Vec::new();
-        event.encode(&mut bytes);
-        Some(bytes.into())
-    }
-
-    fn cursor_id(&self) -> Option<EventId> {
-        EventId::new(self.cursor.to_string()).ok()
+        let mut event = Vec::new();
+        self.ended = !self.hub.tell(&gap, self.cursor, &mut event);
+        (!self.ended).then(|| event.into())
     }
 }
 
@@ -178,6 +137,3 @@ impl Drop for Delivery {
         self.hub.counters.subscribers.dec();
     }
 }
-
-/// The type of the event that tells a subscriber what it has missed.
-pub const GAP_TYPE: &str = "fanfare-gap";

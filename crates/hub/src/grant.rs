@@ -7,7 +7,7 @@ use fanfare_log::{Record, Visibility};
 use crate::selector::{Selector, Selectors};
 
 /// What somebody may publish and which private updates they may see. Every delivery and every publish is asked of one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Grant {
     publish: Selectors,
     subscribe: Selectors,

@@ -19,6 +19,7 @@ mod console;
 mod health;
 
 pub(crate) use problem::Problem;
+pub(crate) use subscribe::{Accepted, TakesOver};
 
 use axum::Router;
 use axum::extract::State;

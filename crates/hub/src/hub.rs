@@ -7,15 +7,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock::{Clock, SystemClock};
-use crate::cursor::Cursor;
-use crate::delivery::Delivery;
+use crate::cursor::{Cursor, Start};
 use crate::figures::{Counters, Figures};
 use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
+use crate::shard::Bells;
 use crate::shared::{Phase, Shared};
-use crate::subscription::Subscription;
 use crate::topic::Topic;
 use crate::update::Update;
 
@@ -135,18 +134,12 @@ impl Hub {
         }
     }
 
-    /// Starts serving a subscription from `cursor`, and gives what the response says of it.
-    pub(crate) fn subscribe(
-        &self,
-        subscription: Subscription,
-        cursor: &Cursor,
-    ) -> Result<(String, Delivery), SubscribeError> {
+    /// Finds where a subscription starts, if one may.
+    pub(crate) fn start(&self, cursor: &Cursor) -> Result<Start, SubscribeError> {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        let start = cursor.locate(&*self.shared.log)?;
-        let header = start.header.clone();
-        Ok((header, Delivery::new(self.shared.clone(), subscription, start)))
+        Ok(cursor.locate(&*self.shared.log)?)
     }
 
     /// Ends every stream, spread over the drain time, and takes no publish and no subscription any more. Returns when no
@@ -169,6 +162,7 @@ impl Hub {
             }
             begins
         });
+        self.shared.bells.ring();
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -243,19 +237,22 @@ impl HubBuilder {
             (log.clone(), log)
         });
         let tail = watch::Sender::new(log.span().tail);
-        let notify = tail.clone();
+        let bells = Arc::new(Bells::default());
+        let (notify, ring) = (tail.clone(), bells.clone());
         log.on_advance(Box::new(move |position| {
             notify.send_if_modified(|tail| {
                 let advances = position > *tail;
                 *tail = (*tail).max(position);
                 advances
             });
+            ring.ring();
         }));
         let shared = Shared {
             settings: self.settings,
             engine,
             log,
             tail,
+            bells,
             phase: watch::Sender::new(Phase::Running),
             counters: Counters::default(),
             recent_types: RecentTypes::default(),

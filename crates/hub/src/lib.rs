@@ -5,8 +5,12 @@
 //!
 //! ```text
 //! publish:    POST ─► http::{plain, batch, mercure} ─► Update ─► Hub::publish ─► Engine::append ─► 200 and the id
-//! subscribe:  GET ─► http::subscribe ─► Subscription + Cursor ─► Delivery ─► the log, read from the cursor ─► socket
+//! subscribe:  GET ─► shard::arrival ─► http::subscribe ─► Subscription + Start ─► shard::fanout ─► socket
+//!             TLS, HTTP/2, a reused connection: hyper ─► http::subscribe ─► Delivery ─► socket
 //! ```
+//!
+//! Both read the log from the cursor. A shard is a thread that owns its sockets, where a send costs little more than the
+//! system call; the general path is a task on tokio.
 //!
 //! [`Hub::run`] serves a listener; [`Hub::router`] is the same as an axum router to nest in an application.
 //!
@@ -30,21 +34,28 @@ mod idempotency;
 mod subscription;
 mod update;
 
-mod delivery;
 mod figures;
 mod hub;
 mod recent_types;
 mod shared;
 
+mod notice;
+
+mod delivery;
+mod shard;
+
 mod activity;
 mod http;
+mod open_files;
+mod rewound;
 mod run;
 
 pub use clock::{Clock, SystemClock};
-pub use delivery::GAP_TYPE;
 pub use figures::Figures;
 pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
+pub use notice::GAP_TYPE;
+pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;
 pub use settings::Settings;

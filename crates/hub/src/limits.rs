@@ -45,13 +45,14 @@ pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pairs in a form or query: a megabyte of `a&a&…` would become forty of them.
 pub(crate) const FORM_PAIRS_MAX: usize = 4096;
 
+/// Connections that the kernel holds until a shard accepts them: the most it can be asked for, which it cuts to
+/// `net.core.somaxconn`. A restart brings everybody back at once.
+pub(crate) const BACKLOG_CONNECTIONS: i32 = 65_535;
+
 /// Connections that are accepted past the limit in order to be told 503; what comes beyond is closed unheard.
 pub(crate) const REFUSED_CONNECTIONS_MAX: usize = 64;
 
-/// How long an accept loop rests when the process is out of files: retrying at once would spin (EMFILE stays ready).
-pub(crate) const ACCEPT_BACK_OFF: Duration = Duration::from_millis(100);
-
-/// How often it says so.
+/// How often a shard that can't accept connections says so.
 pub(crate) const ACCEPT_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long connections get to finish what they are writing once the drain is over.
@@ -76,3 +77,61 @@ pub(crate) const IDEMPOTENCY_WINDOW: Duration = Duration::from_secs(120);
 /// Keys remembered, and bytes of them with their answers: some 500 publishes with a key each second for two minutes.
 pub(crate) const IDEMPOTENCY_KEYS_MAX: usize = 1 << 16;
 pub(crate) const IDEMPOTENCY_BYTES_MAX: usize = 64 << 20;
+
+/// What a socket's send buffer may hold, in bytes; the kernel doubles it for its own needs. Left to itself it lets a
+/// subscriber that never reads pin 4 MB. At 100 ms to the subscriber it is 2.5 MB a second.
+pub(crate) const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+/// How long a peer may leave sent bytes unacknowledged, or its window shut: then the kernel ends the connection, and
+/// the subscriber comes back with its cursor if there is one. Two heartbeats that were lost, and some patience.
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// What a subscriber may say after its request, in bytes: it has nothing to say. As much as hyper would hold.
+pub(crate) const HEARD_BYTES_MAX: u32 = 32 << 10;
+
+/// The headers of a first request. hyper takes as many, and answers 431 to more.
+pub(crate) const HEADERS_MAX: usize = 100;
+
+/// Events that are put together for a group of subscribers, in bytes, and for all groups of a shard; a single one may
+/// be larger. Whoever would need more reads the log for itself. At 5 µs a send it is a second's worth for 10,000
+/// subscribers at 3000 events of 300 bytes.
+pub(crate) const GROUP_BUFFER_BYTES_MAX: usize = 1 << 20;
+pub(crate) const GROUP_BUFFERS_BYTES_MAX: usize = 64 << 20;
+
+/// Empty buffers that are kept for the next group, and the size up to which one is kept: 4 MiB in all.
+pub(crate) const SPARE_BUFFERS_MAX: usize = 64;
+pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 64 << 10;
+
+/// What a shard does before it looks at new events, sockets and timers again: sends at 4 to 8 µs each, looks at
+/// subscribers who need nothing at some 20 ns, reads of the log by those who are behind, URI Templates that are asked
+/// about a new topic, and new connections. Each is about a millisecond.
+pub(crate) const SLICE_SENDS_MAX: usize = 256;
+pub(crate) const SLICE_VISITS_MAX: usize = 16 << 10;
+pub(crate) const SLICE_READS_MAX: usize = 16;
+pub(crate) const SLICE_TEMPLATES_MAX: usize = 4096;
+pub(crate) const SLICE_ACCEPTS_MAX: usize = 64;
+
+/// Runs of allowed events that one vectored write joins: the kernel copies so many descriptors without allocating twice.
+pub(crate) const RUNS_MAX: usize = 64;
+
+/// Topics for which a shard remembers which URI Templates match, and groups in those memories: some 20 MB at most.
+pub(crate) const RESOLVED_TOPICS_MAX: usize = 1 << 15;
+pub(crate) const RESOLVED_GROUPS_MAX: usize = 1 << 20;
+
+/// Subscribers that a shard has room for from the start, in memory that is not touched until they come: a table that
+/// grows from nothing leaves its smaller selves behind.
+pub(crate) const SUBSCRIBERS_ROOM: usize = 1024;
+
+/// What a shard takes from epoll at once.
+pub(crate) const READY_EVENTS_MAX: usize = 1024;
+
+/// Connections on their way from the shards to hyper. What is more waits in its shard.
+pub(crate) const HAND_OVERS_MAX: usize = 1024;
+
+/// How exact a shard's timers are: an eighth of the heartbeat or the drain, between these bounds. Each tick wakes every
+/// shard once.
+pub(crate) const TICK_MIN: Duration = Duration::from_millis(5);
+pub(crate) const TICK_MAX: Duration = Duration::from_secs(1);
+
+/// How long a tick waits for a shard that is busy.
+pub(crate) const TICK_TIMEOUT: Duration = Duration::from_secs(5);

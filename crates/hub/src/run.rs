@@ -1,25 +1,29 @@
 //! The hub as a server: connections, from the first to the last.
 
-use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use axum::{Router, middleware};
+use bytes::Bytes;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
-use crate::Hub;
 use crate::activity::Activity;
 use crate::limits::{
-    ACCEPT_BACK_OFF, ACCEPT_ERROR_LOG_INTERVAL, CLOSE_TIMEOUT, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX, IDLE_TIMEOUT,
-    REFUSED_CONNECTIONS_MAX, REFUSED_TIMEOUT,
+    CLOSE_TIMEOUT, FIRST_REQUEST_TIMEOUT, HAND_OVERS_MAX, HEAD_BYTES_MAX, IDLE_TIMEOUT, REFUSED_TIMEOUT,
 };
+use crate::rewound::Rewound;
+use crate::shard::{HandOver, Shards};
+use crate::shared::Shared;
+use crate::{Hub, Settings};
 
 impl Hub {
     /// Serves `listener` until `shutdown` is ready; then ends every stream, spread over the drain time, and returns.
@@ -32,21 +36,33 @@ impl Hub {
     /// [`RunError::Exposed`] if others than this machine could connect: without keys anyone may publish.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let address = listener.local_addr()?;
-        self.may_listen(address)?;
-        let mut server = Server::new(self);
-        server.accept(&listener, shutdown).await;
-        tracing::info!(%address, "draining");
-        let drained = async {
-            // What is open at the end of the drain is cut.
-            let _ = tokio::time::timeout(self.shared.settings.drain, self.stop()).await;
+        self.shared.settings.may_listen(address)?;
+        let listener = listener.into_std()?;
+        let (sender, hand_overs) = mpsc::channel(HAND_OVERS_MAX);
+        let shards = Shards::start(self, &listener, &sender)?;
+        drop((listener, sender));
+        let mut server = Server::new(self, hand_overs);
+        let served = async {
+            server.serve_until(&shards, shutdown).await?;
+            tracing::info!(%address, "draining");
+            let drained = async {
+                // What is open at the end of the drain is cut.
+                let _ = tokio::time::timeout(self.shared.settings.drain, self.stop()).await;
+            };
+            server.serve_until(&shards, drained).await
         };
-        server.accept(&listener, drained).await;
-        drop(listener);
+        tokio::select! {
+            served = served => served?,
+            () = shards.keep_time() => {}
+        }
+        drop(shards);
         server.close().await;
         Ok(())
     }
+}
 
-    /// Whether it is safe to listen on `address`: what [`run`](Self::run) asks first.
+impl Settings {
+    /// Whether it is safe to listen on `address`: what [`Hub::run`] asks first.
     ///
     /// # Errors
     ///
@@ -69,72 +85,58 @@ pub enum RunError {
     /// The listener does not work.
     #[error("the listener does not work")]
     Listener(#[from] io::Error),
+    /// No shard is left to accept connections.
+    #[error("no shard is left to accept connections: the log says why")]
+    Shards,
 }
 
-/// The connections of one listener.
+/// The connections of one listener that its shards handed over.
 struct Server {
-    hub: Hub,
+    hand_overs: mpsc::Receiver<HandOver>,
     router: Router,
     full: Router,
     tasks: JoinSet<()>,
     graceful: GracefulShutdown,
-    error_logged: Option<Instant>,
 }
 
 impl Server {
-    fn new(hub: &Hub) -> Self {
+    fn new(hub: &Hub, hand_overs: mpsc::Receiver<HandOver>) -> Self {
         Self {
-            hub: hub.clone(),
+            hand_overs,
             router: hub.server(),
             full: hub.full_server(),
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
-            error_logged: None,
         }
     }
 
-    async fn accept(&mut self, listener: &TcpListener, until: impl Future<Output = ()>) {
+    async fn serve_until(&mut self, shards: &Shards, until: impl Future<Output = ()>) -> Result<(), RunError> {
         let mut until = pin!(until);
         loop {
             tokio::select! {
                 biased;
-                () = &mut until => return,
+                () = &mut until => return Ok(()),
                 Some(_) = self.tasks.join_next() => {}
-                accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => self.serve(stream),
-                    Err(error) if is_of_one_connection(&error) => {}
-                    Err(error) => {
-                        self.log_accept_error(&error);
-                        tokio::time::sleep(ACCEPT_BACK_OFF).await;
-                    }
-                },
+                connection = self.hand_overs.recv() => {
+                    // A shard lives as long as it can hand over, unless it failed; then it has said why.
+                    let connection = connection.ok_or(RunError::Shards)?;
+                    shards.make_way();
+                    self.serve(connection);
+                }
             }
         }
     }
 
-    fn serve(&mut self, stream: TcpStream) {
-        let open = Open::new(&self.hub);
-        let past_limit = open.number.saturating_sub(self.hub.shared.settings.connections_max);
-        if past_limit > REFUSED_CONNECTIONS_MAX {
-            return;
-        }
+    fn serve(&mut self, HandOver { stream, read, open, is_past_limit }: HandOver) {
         let (router, idle_timeout) =
-            if past_limit > 0 { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
+            if is_past_limit { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
         let (router, watcher) = (router.clone(), self.graceful.watcher());
         self.tasks.spawn(async move {
             let _open = open;
-            if let Err(error) = connection(stream, router, idle_timeout, watcher).await {
+            if let Err(error) = connection(stream, read, router, idle_timeout, watcher).await {
                 tracing::debug!(error, "a connection ended early");
             }
         });
-    }
-
-    /// Once a minute: out of files, it comes ten times a second.
-    fn log_accept_error(&mut self, error: &io::Error) {
-        if self.error_logged.is_none_or(|logged| logged.elapsed() > ACCEPT_ERROR_LOG_INTERVAL) {
-            self.error_logged = Some(Instant::now());
-            tracing::error!(%error, "can't accept connections; is the limit on open files (ulimit -n) too low?");
-        }
     }
 
     /// Lets what is being written finish, then cuts what is left: a subscriber who does not read would never end.
@@ -143,19 +145,21 @@ impl Server {
             tracing::info!(connections = self.tasks.len(), "cutting connections that did not end");
         }
         self.tasks.shutdown().await;
+        // The listener is closed when the last shard is gone.
+        while self.hand_overs.recv().await.is_some() {}
     }
 }
 
 type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(
-    stream: TcpStream,
+    stream: std::net::TcpStream,
+    read: Bytes,
     router: Router,
     idle_timeout: Duration,
     watcher: Watcher,
 ) -> Result<(), ConnectionError> {
-    // An event is a small write that must not wait for the acknowledgement of the one before (Nagle).
-    stream.set_nodelay(true)?;
+    let stream = Rewound::new(read, TcpStream::from_std(stream)?);
     let activity = Activity::default();
     let router = router.layer(middleware::from_fn_with_state(activity.clone(), Activity::measure));
     let mut builder = auto::Builder::new(TokioExecutor::new());
@@ -169,26 +173,24 @@ async fn connection(
 }
 
 /// Counts a connection while it is open.
-struct Open {
-    /// How many there are with it, on all listeners.
-    number: usize,
-    hub: Hub,
-}
+pub(crate) struct Open(Arc<Shared>);
 
 impl Open {
-    fn new(hub: &Hub) -> Self {
-        let before = hub.shared.counters.connections.inc();
-        Self { number: usize::try_from(before).unwrap_or(0) + 1, hub: hub.clone() }
+    /// Counts one, and says how many there are with it, on all listeners.
+    pub(crate) fn new(hub: &Arc<Shared>) -> (Self, usize) {
+        let before = hub.counters.connections.inc();
+        (Self(hub.clone()), usize::try_from(before).unwrap_or(0) + 1)
+    }
+}
+
+impl fmt::Debug for Open {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Open").finish_non_exhaustive()
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.hub.shared.counters.connections.dec();
+        self.0.counters.connections.dec();
     }
-}
-
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -44,8 +44,9 @@ impl Selector {
     }
 }
 
-/// Several selectors, of which any may match, sorted by what it costs to ask them.
-#[derive(Debug, Clone, Default)]
+/// Several selectors, of which any may match, sorted by what it costs to ask them. Equal if they select the same by the
+/// same means, in whatever order they came.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Selectors {
     all: bool,
     exact: TopicSet,
@@ -56,6 +57,21 @@ impl Selectors {
     /// How many URI Templates are among them: those cost memory, and time for each topic.
     pub(crate) fn templates(&self) -> usize {
         self.templates.len()
+    }
+
+    /// Whether `*` is among them, and so nothing else matters.
+    pub(crate) fn is_all(&self) -> bool {
+        self.all
+    }
+
+    /// The topics that are selected by name.
+    pub(crate) fn exact(&self) -> &TopicSet {
+        &self.exact
+    }
+
+    /// Whether a URI Template among them selects `topic`.
+    pub(crate) fn templates_match(&self, topic: &str) -> bool {
+        self.templates.iter().any(|template| template.matches(topic))
     }
 
     /// Whether any of them selects any of `topics`.
@@ -74,7 +90,7 @@ impl Selectors {
     }
 
     fn match_one(&self, topic: &str) -> bool {
-        self.all || self.exact.contains(topic) || self.templates.iter().any(|template| template.matches(topic))
+        self.all || self.exact.contains(topic) || self.templates_match(topic)
     }
 }
 
@@ -91,6 +107,11 @@ impl FromIterator<Selector> for Selectors {
                 }
             }
         }
+        if all {
+            return Self { all, ..Self::default() };
+        }
+        templates.sort_unstable();
+        templates.dedup();
         Self { all, exact: exact.into_iter().collect(), templates: templates.into() }
     }
 }

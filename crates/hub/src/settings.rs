@@ -1,5 +1,6 @@
 //! What an operator can set.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::origin::AllowedOrigin;
@@ -24,6 +25,8 @@ pub struct Settings {
     pub topics_max: usize,
     /// Connections in all.
     pub connections_max: usize,
+    /// Threads that own the subscribers of each listener.
+    pub shards: NonZeroUsize,
     /// How long streams may take to end when the hub stops.
     pub drain: Duration,
 }
@@ -41,6 +44,7 @@ impl Default for Settings {
             // A connection on the general path costs about 20 KiB: 2 GB of memory, and more files than most systems
             // give a process.
             connections_max: 100_000,
+            shards: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain: Duration::from_secs(10),
         }
     }

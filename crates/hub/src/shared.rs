@@ -13,6 +13,7 @@ use crate::figures::Counters;
 use crate::idempotency::Answers;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
+use crate::shard::Bells;
 
 /// The parts of a hub.
 pub(crate) struct Shared {
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) engine: Arc<dyn Engine>,
     pub(crate) log: Arc<dyn Log>,
     pub(crate) tail: watch::Sender<Position>,
+    /// Rung after each append and when the phase changes.
+    pub(crate) bells: Arc<Bells>,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
     pub(crate) recent_types: RecentTypes,
@@ -32,6 +35,11 @@ impl Shared {
     /// A random share of `window`, to keep a crowd of clients from coming back at once.
     pub(crate) fn share_of(&self, window: Duration) -> Duration {
         window.mul_f64(self.random())
+    }
+
+    /// A seed for randomness elsewhere.
+    pub(crate) fn seed(&self) -> u64 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
     }
 
     /// A number from 0 to 1.

@@ -2,22 +2,31 @@
 
 use std::sync::Arc;
 
-use fanfare_log::{Record, Topics};
+use fanfare_log::{ReadBudget, Record, Topics};
 
 use crate::grant::Grant;
+use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
 use crate::selector::Selectors;
 
 /// What one connection is subscribed to. However many of the selectors an event matches, it comes once.
 #[derive(Debug, Clone)]
 pub(crate) struct Subscription {
-    selectors: Selectors,
+    selectors: Arc<Selectors>,
     grant: Arc<Grant>,
 }
 
 impl Subscription {
     /// Subscribes to what `selectors` want and `grant` allows.
     pub(crate) fn new(selectors: Selectors, grant: Arc<Grant>) -> Self {
-        Self { selectors, grant }
+        Self { selectors: Arc::new(selectors), grant }
+    }
+
+    pub(crate) fn selectors(&self) -> &Arc<Selectors> {
+        &self.selectors
+    }
+
+    pub(crate) fn grant(&self) -> &Arc<Grant> {
+        &self.grant
     }
 
     /// What the log needs to look at.
@@ -25,13 +34,18 @@ impl Subscription {
         self.selectors.topics()
     }
 
-    /// How many URI Templates are to be asked.
-    pub(crate) fn templates(&self) -> usize {
-        self.selectors.templates()
-    }
-
     /// Whether `record` is delivered: asked for each delivery, also of history, with the grant of now.
     pub(crate) fn admits(&self, record: &Record) -> bool {
         self.selectors.match_any(&record.topics) && self.grant.may_see(record)
+    }
+}
+
+/// What one read of the log may take for a subscriber with these selectors.
+pub(crate) fn read_budget(selectors: &Selectors) -> ReadBudget {
+    ReadBudget {
+        records: READ_RECORDS_MAX,
+        bytes: READ_BYTES_MAX,
+        // Each template is asked of each topic of each record.
+        examined: READ_EXAMINED_MAX / (1 + selectors.templates()),
     }
 }

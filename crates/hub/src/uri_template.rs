@@ -1,6 +1,8 @@
 //! URI Templates (RFC 6570) read backwards: which strings can a template expand to?
 
+use std::cmp::Ordering;
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
 
 use regex_lite::{Regex, RegexBuilder};
 
@@ -19,8 +21,39 @@ impl UriTemplate {
         compiled.map(|regex| Some(Self(regex))).map_err(|_| InvalidTopic::TooComplex)
     }
 
+    /// The regular expression, which says all there is to say of a template.
+    fn pattern(&self) -> &str {
+        self.0.as_str()
+    }
+
     pub(crate) fn matches(&self, topic: &str) -> bool {
         self.0.is_match(topic)
+    }
+}
+
+impl PartialEq for UriTemplate {
+    fn eq(&self, other: &Self) -> bool {
+        self.pattern() == other.pattern()
+    }
+}
+
+impl Eq for UriTemplate {}
+
+impl PartialOrd for UriTemplate {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for UriTemplate {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.pattern().cmp(other.pattern())
+    }
+}
+
+impl Hash for UriTemplate {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.pattern().hash(state);
     }
 }
 

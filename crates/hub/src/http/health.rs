@@ -14,12 +14,12 @@ pub(crate) async fn live() -> impl IntoResponse {
 
 /// New subscribers and publishers are welcome.
 pub(crate) async fn ready(State(hub): State<Hub>) -> impl IntoResponse {
-    let (status, reason) = if hub.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, "the hub is stopping\n")
-    } else {
-        (StatusCode::OK, "ready\n")
+    let trouble = if hub.is_draining() { Some("the hub is stopping".to_owned()) } else { hub.shared.engine.unready() };
+    let (status, line) = match trouble {
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason),
+        None => (StatusCode::OK, "ready".to_owned()),
     };
-    (status, [(CACHE_CONTROL, "no-store")], reason)
+    (status, [(CACHE_CONTROL, "no-store")], line + "\n")
 }
 
 /// Prometheus metrics.

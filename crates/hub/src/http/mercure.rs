@@ -3,7 +3,8 @@
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::{HeaderMap, Uri};
+use http::HeaderMap;
+use http::request::Parts;
 
 use crate::http::form::Form;
 use crate::http::{Problem, access, publish, subscribe};
@@ -11,14 +12,14 @@ use crate::update::Attributes;
 use crate::{Hub, Update};
 
 /// `GET`: at least one `topic` is asked for, unlike at `/events`.
-pub(crate) async fn subscribe(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
+pub(crate) async fn subscribe(State(hub): State<Hub>, head: Parts) -> Response {
     let selectors = |query: &Form| match subscribe::parse_selectors(query)? {
         selectors if selectors.is_empty() => {
             Err(Problem::bad_request("the parameter `topic` is missing: `*` is everything"))
         }
         selectors => Ok(selectors),
     };
-    subscribe::respond(&hub, &uri, &headers, selectors)
+    subscribe::respond(&hub, &head, selectors)
 }
 
 /// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the

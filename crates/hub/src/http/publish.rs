@@ -111,9 +111,10 @@ impl From<PublishError> for Problem {
             PublishError::Reserved(_) => Self::forbidden(error),
             PublishError::Append(cause) => {
                 tracing::error!(error = %cause, source = ?std::error::Error::source(cause), "an append failed");
+                // The log's own words are for an operator to read, and name no file.
                 Self::unavailable(match cause.kind() {
-                    AppendErrorKind::NotStored => "the event was not stored: try again",
-                    AppendErrorKind::MaybeStored => "it is not known whether the event was stored",
+                    AppendErrorKind::NotStored => format!("the event was not stored, try again: {cause}"),
+                    AppendErrorKind::MaybeStored => format!("it is not known whether the event was stored: {cause}"),
                 })
             }
         }

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use fanfare_server::{EventBody, LastEventId, set_event_stream_headers};
 use futures_util::StreamExt;
 use http::header::ACCEPT;
-use http::{HeaderMap, HeaderValue, Uri};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
 
 use crate::Hub;
-use crate::cursor::Cursor;
+use crate::cursor::{Cursor, Start};
+use crate::delivery::Delivery;
 use crate::http::form::Form;
 use crate::http::{Problem, access, plain};
 use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
@@ -21,7 +23,7 @@ use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 
 /// `GET /events?topic=…`: the selectors of the query, or everything.
-pub(crate) async fn any(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
+pub(crate) async fn any(State(hub): State<Hub>, head: Parts) -> Response {
     let selectors = |query: &Form| {
         let mut selectors = parse_selectors(query)?;
         if selectors.is_empty() {
@@ -29,17 +31,17 @@ pub(crate) async fn any(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) ->
         }
         Ok(selectors)
     };
-    respond(&hub, &uri, &headers, selectors)
+    respond(&hub, &head, selectors)
 }
 
 /// `GET /events/{topic}`: the one topic, and the selectors of the query beside it.
-pub(crate) async fn one(State(hub): State<Hub>, uri: Uri, headers: HeaderMap) -> Response {
+pub(crate) async fn one(State(hub): State<Hub>, head: Parts) -> Response {
     let selectors = |query: &Form| {
         let mut selectors = parse_selectors(query)?;
-        selectors.push(Selector::exact(plain::topic_of(&uri)?));
+        selectors.push(Selector::exact(plain::topic_of(&head.uri)?));
         Ok(selectors)
     };
-    respond(&hub, &uri, &headers, selectors)
+    respond(&hub, &head, selectors)
 }
 
 /// The selectors that the query's `topic` parameters name.
@@ -50,11 +52,10 @@ pub(crate) fn parse_selectors(query: &Form) -> Result<Vec<Selector>, Problem> {
 /// Answers a subscriber with its stream, or says why not.
 pub(crate) fn respond(
     hub: &Hub,
-    uri: &Uri,
-    headers: &HeaderMap,
+    head: &Parts,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Response {
-    stream(hub, uri, headers, selectors).unwrap_or_else(|problem| refuse(hub, headers, &problem))
+    stream(hub, head, selectors).unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
 }
 
 /// Says no. A browser's `EventSource` gives up for good on anything but 200, so one that is refused only for now is
@@ -70,30 +71,45 @@ pub(crate) fn refuse(hub: &Hub, headers: &HeaderMap, problem: &Problem) -> Respo
 
 fn stream(
     hub: &Hub,
-    uri: &Uri,
-    headers: &HeaderMap,
+    head: &Parts,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Result<Response, Problem> {
-    let query = Form::parse(uri.query().unwrap_or_default())?;
+    let query = Form::parse(head.uri.query().unwrap_or_default())?;
     let selectors = selectors(&query)?;
     let topics_max = hub.shared.settings.topics_max;
     if selectors.len() > topics_max {
         return Err(Problem::bad_request(format!("a subscription has at most {topics_max} topics")));
     }
-    let cursor = cursor(&query, headers)?;
+    let cursor = cursor(&query, &head.headers)?;
     let selectors: Selectors = selectors.into_iter().collect();
     if selectors.templates() > TEMPLATES_MAX {
         return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
     }
     let subscription = Subscription::new(selectors, access::subscriber());
-    let (last_event_id, delivery) = hub.subscribe(subscription, &cursor).map_err(Problem::unavailable)?;
-    let chunks = delivery.into_stream().map(Ok::<_, Infallible>);
-    let body = EventBody::new(chunks).keep_alive(hub.shared.settings.heartbeat);
-    let mut response = Response::new(Body::new(body));
+    let start = hub.start(&cursor).map_err(Problem::unavailable)?;
+    let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
+    let mut response = if head.extensions.get::<TakesOver>().is_some() {
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(Accepted { subscription, start });
+        response
+    } else {
+        let chunks = Delivery::new(hub.shared.clone(), subscription, start).into_stream().map(Ok::<_, Infallible>);
+        Response::new(Body::new(EventBody::new(chunks).keep_alive(hub.shared.settings.heartbeat)))
+    };
     set_event_stream_headers(response.headers_mut());
-    let header = HeaderValue::from_bytes(last_event_id.as_bytes()).map_err(Problem::bad_request)?;
-    response.headers_mut().insert(LastEventId::HEADER, header);
+    response.headers_mut().insert(LastEventId::HEADER, last_event_id);
     Ok(response)
+}
+
+/// On a request: whoever sends it serves the subscription itself, and wants [`Accepted`] in place of a body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TakesOver;
+
+/// On a response: a subscription that was let in, for whoever [takes it over](TakesOver).
+#[derive(Debug, Clone)]
+pub(crate) struct Accepted {
+    pub(crate) subscription: Subscription,
+    pub(crate) start: Start,
 }
 
 /// The header, else the query's `lastEventID`, else its older spelling.

@@ -9,5 +9,6 @@ mod hostile;
 mod publish;
 mod replay;
 mod seam;
+mod shards;
 mod stop;
 mod subscribe;

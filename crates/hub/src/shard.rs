@@ -1,0 +1,139 @@
+//! The fan-out path: threads that own plain HTTP/1.1 subscribers.
+//!
+//! A shard accepts connections, reads the head of the first request, has it answered by the same router as every other
+//! request, and keeps those that are subscriptions. Everything else goes to hyper with the bytes already read. Its parts,
+//! in reading order: how it is told of things (`bell`, `remote`), how connections come in (`head`, `response`,
+//! `hand_over`, `arrivals`), the state machine (`fanout`, `visit`, and what they are made of), and the loop (`driver`).
+
+mod bell;
+mod remote;
+
+mod hand_over;
+mod head;
+mod response;
+
+mod chunk;
+mod socket;
+mod tally;
+mod wheel;
+
+mod buffer;
+mod grants;
+mod group;
+mod interest;
+mod subscriber;
+
+mod fanout;
+mod visit;
+
+mod arrivals;
+mod driver;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use bell::Bells;
+pub(crate) use hand_over::HandOver;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::Hub;
+use crate::limits::{BACKLOG_CONNECTIONS, SEND_BUFFER_BYTES, SEND_TIMEOUT, TICK_MAX, TICK_MIN};
+use crate::settings::Settings;
+use crate::shard::driver::Driver;
+use crate::shard::remote::Remote;
+
+/// The shards of one listener. They end when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Shards {
+    hub: Hub,
+    remotes: Vec<Arc<Remote>>,
+    tick: Duration,
+    start: Instant,
+}
+
+impl Shards {
+    /// Starts as many threads as the settings say. Each accepts from `listener`, and sends to `hand_overs` what is not
+    /// for it.
+    pub(crate) fn start(hub: &Hub, listener: &TcpListener, hand_overs: &mpsc::Sender<HandOver>) -> io::Result<Self> {
+        prepare(listener)?;
+        let tick = tick(&hub.shared.settings);
+        let mut shards = Self { hub: hub.clone(), remotes: Vec::new(), tick, start: Instant::now() };
+        for number in 0..hub.shared.settings.shards.get() {
+            let driver = Driver::new(hub, listener.try_clone()?, hand_overs.clone(), tick)?;
+            let remote = driver.remote().clone();
+            hub.shared.bells.add(remote.bell.clone());
+            shards.remotes.push(remote);
+            std::thread::Builder::new().name(format!("fanfare-shard-{number}")).spawn(move || {
+                if let Err(error) = driver.run() {
+                    tracing::error!(%error, "a shard has failed");
+                }
+            })?;
+        }
+        Ok(shards)
+    }
+
+    /// Tells the shards the time. Never ends.
+    ///
+    /// They have no clock of their own but tokio's, which a test can pause. It waits for them on a thread that may
+    /// block: while there is one tokio's paused clock stands still, and so can't run ahead of them.
+    pub(crate) async fn keep_time(&self) {
+        let mut ticks = tokio::time::interval(self.tick);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = fanout::ticks(self.start.elapsed(), self.tick);
+            let remotes = self.remotes.clone();
+            let told = tokio::task::spawn_blocking(move || {
+                remotes.iter().for_each(|remote| remote.tell_time(now));
+                remotes.iter().for_each(|remote| remote.wait_until_seen());
+            });
+            // It can't panic, and ends with the runtime.
+            let _ = told.await;
+        }
+    }
+
+    /// There is room again for connections that wait in their shards.
+    pub(crate) fn make_way(&self) {
+        for remote in self.remotes.iter().filter(|remote| remote.has_waiting.swap(false, Ordering::AcqRel)) {
+            remote.bell.ring();
+        }
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        for remote in &self.remotes {
+            self.hub.shared.bells.remove(&remote.bell);
+            remote.stop();
+        }
+    }
+}
+
+/// What accepted sockets inherit, so that it costs no call for each.
+fn prepare(listener: &TcpListener) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let socket = SockRef::from(listener);
+    // An event is a small write that must not wait for the acknowledgement of the one before (Nagle).
+    socket.set_tcp_nodelay(true)?;
+    socket.set_send_buffer_size(SEND_BUFFER_BYTES)?;
+    // Once more, with room for more: whoever finds the queue full tries again after a second.
+    socket.listen(BACKLOG_CONNECTIONS)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(SEND_TIMEOUT))?;
+    Ok(())
+}
+
+/// Fine enough for a heartbeat and for the drain.
+fn tick(settings: &Settings) -> Duration {
+    let drain = Some(settings.drain).filter(|drain| !drain.is_zero()).unwrap_or(TICK_MAX * 8);
+    (settings.heartbeat.min(drain) / 8).clamp(TICK_MIN, TICK_MAX)
+}

@@ -1,0 +1,160 @@
+//! Subscribers with equal selectors, who share what is put together for them.
+
+use std::sync::Arc;
+
+use fanfare_log::{Position, Record};
+
+use crate::selector::Selectors;
+use crate::shard::buffer::Buffer;
+
+/// A group. Its *head* is the offset up to which its events are encoded; a live subscriber is a cursor into that.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) selectors: Arc<Selectors>,
+    /// All of its subscribers, live or behind.
+    pub(super) subscribers: u32,
+    /// The live ones.
+    pub(super) members: Vec<u32>,
+    /// What some of them may not have been sent yet.
+    pub(super) buffer: Option<Box<Buffer>>,
+    pub(super) head: u64,
+    /// Everything for the group after this position, up to where the shard has followed the log, is in the buffer.
+    pub(super) known_from: Position,
+    pub(super) pass: Pass,
+    /// Whether it waits for its turn.
+    pub(super) is_queued: bool,
+}
+
+/// The round in which the members are visited.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    /// Who is next.
+    next: usize,
+    /// Visits until everyone has what there is now.
+    remaining: usize,
+    /// Visits until everyone has what there was when the lap began: up to `lap_head`.
+    lap: usize,
+    lap_head: u64,
+}
+
+impl Group {
+    pub(super) fn new(selectors: Arc<Selectors>, known_from: Position) -> Self {
+        Self {
+            selectors,
+            subscribers: 0,
+            members: Vec::new(),
+            buffer: None,
+            head: 0,
+            known_from,
+            pass: Pass::default(),
+            is_queued: false,
+        }
+    }
+
+    /// Takes in an event for everybody; `before` is the position before it, `spare` gives an empty buffer.
+    pub(super) fn append(&mut self, record: &Arc<Record>, before: Position, spare: impl FnOnce() -> Box<Buffer>) {
+        if self.members.is_empty() {
+            self.known_from = record.position;
+            return;
+        }
+        if self.buffer.is_none() {
+            self.known_from = self.known_from.max(before);
+            (self.pass.lap, self.pass.lap_head) = (self.members.len(), self.head);
+        }
+        let head = self.head;
+        let buffer = self.buffer.get_or_insert_with(|| spare().at(head));
+        buffer.append(record);
+        self.head = buffer.head();
+        self.pass.remaining = self.members.len();
+    }
+
+    /// Where somebody stands who has everything up to `position`, if the buffer has all that comes after it.
+    pub(super) fn offset_of(&self, position: Position) -> Option<u64> {
+        (position >= self.known_from)
+            .then(|| self.buffer.as_ref().map_or(self.head, |buffer| buffer.offset_of(position)))
+    }
+
+    /// Begins a pass somewhere else than the last one, so that the same member is not always last.
+    pub(super) fn begin_at(&mut self, share: f64) {
+        self.pass.next = (self.members.len() as f64 * share) as usize;
+    }
+
+    /// Takes in a live subscriber who stands at `cursor`, and gives its place among the members.
+    pub(super) fn join(&mut self, number: u32, cursor: u64) -> u32 {
+        self.members.push(number);
+        if cursor < self.head {
+            self.pass.remaining = self.members.len();
+            self.pass.lap = self.members.len();
+        } else if self.buffer.is_some() {
+            // It may come to stand before those who are still to be visited.
+            self.pass.remaining += 1;
+            self.pass.lap += 1;
+        }
+        self.members.len() as u32 - 1
+    }
+
+    /// Takes out the member at `place`, and gives who has that place now.
+    pub(super) fn leave(&mut self, place: u32) -> Option<u32> {
+        let place = place as usize;
+        self.members.swap_remove(place);
+        if self.buffer.is_some() {
+            if place + 1 == self.pass.next {
+                // It was just visited. The one that took its place is next, and may have been visited too.
+                self.pass.next = place;
+                self.pass.remaining += 1;
+                self.pass.lap += 1;
+            } else {
+                // The one that took its place may have come from a part that was not visited yet to one that was.
+                self.pass.remaining = self.members.len();
+                self.pass.lap = self.members.len();
+            }
+            self.pass.remaining = self.pass.remaining.min(self.members.len());
+            self.pass.lap = self.pass.lap.min(self.members.len());
+        }
+        self.members.get(place).copied()
+    }
+
+    /// Who is to be visited now. `None` at the end of the pass.
+    pub(super) fn visit(&mut self) -> Option<u32> {
+        if self.pass.remaining == 0 {
+            return None;
+        }
+        if self.pass.next >= self.members.len() {
+            self.pass.next = 0;
+        }
+        let number = *self.members.get(self.pass.next)?;
+        self.pass.next += 1;
+        self.pass.remaining -= 1;
+        self.pass.lap = self.pass.lap.saturating_sub(1);
+        Some(number)
+    }
+
+    /// Whether everybody was visited since the last event.
+    pub(super) fn is_served(&self) -> bool {
+        self.pass.remaining == 0 || self.members.is_empty()
+    }
+
+    /// Drops what everybody has. Gives the buffer back when nothing is left in it.
+    pub(super) fn trim(&mut self) -> Option<Box<Buffer>> {
+        if self.is_served() {
+            return self.clear();
+        }
+        if self.pass.lap == 0 {
+            if let Some(position) = self.buffer.as_mut().and_then(|buffer| buffer.trim(self.pass.lap_head)) {
+                self.known_from = position;
+            }
+            (self.pass.lap, self.pass.lap_head) = (self.members.len(), self.head);
+        }
+        None
+    }
+
+    /// Gives the buffer back, empty. Whoever is still in need of it must not be a member any more.
+    pub(super) fn clear(&mut self) -> Option<Box<Buffer>> {
+        let mut buffer = self.buffer.take()?;
+        if let Some(position) = buffer.trim(u64::MAX) {
+            self.known_from = position;
+        }
+        self.pass.remaining = 0;
+        Some(buffer)
+    }
+}

@@ -1,0 +1,50 @@
+//! Connections on their way from a shard to hyper.
+
+use std::collections::VecDeque;
+use std::net::TcpStream;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::run::Open;
+
+/// A connection whose first request is not for a shard.
+#[derive(Debug)]
+pub(crate) struct HandOver {
+    pub(crate) stream: TcpStream,
+    /// What was read of it.
+    pub(crate) read: Bytes,
+    pub(crate) open: Open,
+    /// It is one too many, and is only told so.
+    pub(crate) is_past_limit: bool,
+}
+
+/// The shard's end of the way. What the bounded channel has no room for waits here, and while something waits the shard
+/// accepts nothing.
+#[derive(Debug)]
+pub(super) struct Sender {
+    channel: mpsc::Sender<HandOver>,
+    waiting: VecDeque<HandOver>,
+}
+
+impl Sender {
+    pub(super) fn new(channel: mpsc::Sender<HandOver>) -> Self {
+        Self { channel, waiting: VecDeque::new() }
+    }
+
+    pub(super) fn send(&mut self, connection: HandOver) {
+        self.waiting.push_back(connection);
+        self.flush();
+    }
+
+    /// Returns whether nothing waits.
+    pub(super) fn flush(&mut self) -> bool {
+        while let Some(connection) = self.waiting.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(connection)) = self.channel.try_send(connection) {
+                self.waiting.push_front(connection);
+                return false;
+            }
+        }
+        true
+    }
+}

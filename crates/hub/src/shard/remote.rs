@@ -1,0 +1,70 @@
+//! What other threads know of a shard.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::limits::TICK_TIMEOUT;
+use crate::shard::bell::Bell;
+
+/// Tells a shard the time, and to stop.
+#[derive(Debug)]
+pub(super) struct Remote {
+    pub(super) bell: Arc<Bell>,
+    time: Mutex<Time>,
+    seen: Condvar,
+    stop: AtomicBool,
+    /// It has connections for hyper for which there was no room.
+    pub(super) has_waiting: AtomicBool,
+}
+
+/// In ticks.
+#[derive(Debug, Default)]
+struct Time {
+    now: u32,
+    seen: u32,
+}
+
+impl Remote {
+    pub(super) fn new(bell: Arc<Bell>) -> Self {
+        Self {
+            bell,
+            time: Mutex::default(),
+            seen: Condvar::new(),
+            stop: AtomicBool::new(false),
+            has_waiting: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn tell_time(&self, now: u32) {
+        self.time.lock().unwrap_or_else(PoisonError::into_inner).now = now;
+        self.bell.ring();
+    }
+
+    /// Waits until the shard has done what was due. Not for ever: one that works on many things is late, not lost.
+    pub(super) fn wait_until_seen(&self) {
+        let time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_unseen = |time: &mut Time| time.seen < time.now && !self.is_stopped();
+        drop(self.seen.wait_timeout_while(time, TICK_TIMEOUT, is_unseen));
+    }
+
+    /// The time, if the shard has not seen it.
+    pub(super) fn new_time(&self) -> Option<u32> {
+        let time = self.time.lock().unwrap_or_else(PoisonError::into_inner);
+        (time.seen < time.now).then_some(time.now)
+    }
+
+    pub(super) fn has_seen(&self, now: u32) {
+        self.time.lock().unwrap_or_else(PoisonError::into_inner).seen = now;
+        self.seen.notify_all();
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.seen.notify_all();
+        self.bell.ring();
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}

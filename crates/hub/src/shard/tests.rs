@@ -1,0 +1,484 @@
+//! A shard's state machine against a naive oracle: a list of everything that was published.
+
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSlice};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fanfare_log::{Position, Retention};
+use fanfare_wire::{Decoded, Decoder};
+use futures_util::FutureExt;
+use proptest::prelude::*;
+
+use crate::cursor::Cursor;
+use crate::grant::Grant;
+use crate::http::Accepted;
+use crate::limits::GROUP_BUFFERS_BYTES_MAX;
+use crate::run::Open;
+use crate::selector::{Selector, Selectors};
+use crate::shard::fanout::{Ending, Fanout};
+use crate::shard::socket::Socket;
+use crate::shard::subscriber::State;
+use crate::subscription::Subscription;
+use crate::{GAP_TYPE, Hub, Settings, Topic, Update};
+
+/// A socket that takes as many bytes as the test allows.
+#[derive(Debug, Clone, Default)]
+struct Script(Rc<RefCell<Wire>>);
+
+#[derive(Debug, Default)]
+struct Wire {
+    received: Vec<u8>,
+    room: usize,
+    is_broken: bool,
+    /// A send found less room than it wanted, so the end of that will be told.
+    wants_room: bool,
+    was_reset: bool,
+}
+
+impl Socket for Script {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.send_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn send_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut wire = self.0.borrow_mut();
+        if wire.is_broken {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        assert!(!wire.wants_room, "a socket without room was tried again before it was told to have some");
+        let mut sent = 0;
+        for piece in pieces {
+            let length = piece.len().min(wire.room);
+            wire.received.extend_from_slice(&piece[..length]);
+            wire.room -= length;
+            sent += length;
+            if length < piece.len() {
+                wire.wants_room = true;
+                break;
+            }
+        }
+        Ok(sent)
+    }
+
+    fn reset(&mut self) {
+        self.0.borrow_mut().was_reset = true;
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Accept { selectors: usize, grant: usize, from: From, room: usize },
+    Publish { topics: Vec<usize>, is_private: bool, size: usize, count: usize },
+    Room { who: usize, bytes: usize },
+    Close { who: usize },
+    Break { who: usize },
+    Follow,
+    Slice,
+    Tick { count: u32 },
+}
+
+#[derive(Debug, Clone, Copy)]
+enum From {
+    Tail,
+    Earliest,
+    After(usize),
+}
+
+const TOPICS: [&str; 4] = ["a", "b", "c/1", "c/2"];
+const SELECTORS: [&[&str]; 6] = [&["*"], &["a"], &["b", "a"], &["c/{x}"], &["{x}"], &["c/1", "c/{x}"]];
+const GRANTS: [&[&str]; 4] = [&[], &["a"], &["c/{x}"], &["*"]];
+
+fn step() -> impl Strategy<Value = Step> {
+    let room = prop_oneof![4 => Just(usize::MAX / 2), 2 => 0_usize..400, 1 => 400_usize..5000];
+    let from = prop_oneof![Just(From::Tail), Just(From::Earliest), (0_usize..200).prop_map(From::After)];
+    let size = prop_oneof![12 => 0_usize..60, 3 => 60_usize..3000, 1 => Just(400_000_usize)];
+    let count = prop_oneof![4 => Just(1_usize), 2 => 2_usize..6, 1 => 30_usize..70];
+    prop_oneof![
+        3 => (0_usize..6, 0_usize..4, from, room)
+            .prop_map(|(selectors, grant, from, room)| Step::Accept { selectors, grant, from, room }),
+        5 => (proptest::collection::vec(0_usize..4, 1..3), proptest::bool::weighted(0.3), size, count)
+            .prop_map(|(topics, is_private, size, count)| Step::Publish {
+                topics,
+                is_private,
+                size,
+                // Large ones are few.
+                count: if size > 3000 { 1 } else { count },
+            }),
+        4 => (0_usize..12, 1_usize..3000).prop_map(|(who, bytes)| Step::Room { who, bytes }),
+        1 => (0_usize..12).prop_map(|who| Step::Close { who }),
+        1 => (0_usize..12).prop_map(|who| Step::Break { who }),
+        4 => Just(Step::Follow),
+        6 => Just(Step::Slice),
+        1 => (1_u32..12).prop_map(|count| Step::Tick { count }),
+    ]
+}
+
+struct Published {
+    topics: Vec<Arc<str>>,
+    is_private: bool,
+    data: String,
+}
+
+/// A subscriber as the oracle sees it.
+struct Seen {
+    number: u32,
+    wire: Script,
+    selectors: Selectors,
+    may_see: Selectors,
+    /// It has, or may not have, everything up to this offset.
+    start: u64,
+    is_open: bool,
+}
+
+struct Model {
+    hub: Hub,
+    fanout: Fanout<Script>,
+    published: Vec<Published>,
+    seen: Vec<Seen>,
+    now: u32,
+}
+
+fn selectors(texts: &[&str]) -> Selectors {
+    texts.iter().map(|text| Selector::parse(text).unwrap()).collect()
+}
+
+impl Model {
+    fn new(gap_event: bool) -> Self {
+        let mut settings = Settings::default();
+        settings.heartbeat = Duration::from_secs(8);
+        settings.gap_event = gap_event;
+        // The least that a history can be held to: 64 events.
+        let retention = Retention { count: Some(0), ..Retention::default() };
+        let hub = Hub::builder().settings(settings).memory(retention).seed(1).build();
+        let hub = hub.now_or_never().unwrap().unwrap();
+        let fanout = Fanout::new(hub.shared.clone(), Duration::from_secs(1), 1);
+        Self { hub, fanout, published: Vec::new(), seen: Vec::new(), now: 0 }
+    }
+
+    fn run(&mut self, step: &Step) {
+        match step {
+            Step::Accept { selectors, grant, from, room } => self.accept(*selectors, *grant, *from, *room),
+            Step::Publish { topics, is_private, size, count } => {
+                (0..*count).for_each(|_| self.publish(topics, *is_private, *size));
+            }
+            Step::Room { who, bytes } => self.give_room(*who, *bytes),
+            Step::Close { who } => self.close(*who),
+            Step::Break { who } => {
+                if let Some(one) = self.seen.get(*who) {
+                    one.wire.0.borrow_mut().is_broken = true;
+                }
+            }
+            Step::Follow => drop(self.fanout.follow()),
+            Step::Slice => self.fanout.slice(),
+            Step::Tick { count } => self.tick(*count),
+        }
+        self.notice_ends();
+    }
+
+    fn accept(&mut self, picked: usize, grant: usize, from: From, room: usize) {
+        let log = &*self.hub.shared.log;
+        let text = match from {
+            From::Tail => None,
+            From::Earliest => Some("earliest".to_owned()),
+            From::After(offset) => {
+                let tail = log.span().tail;
+                let offset = offset as u64 % (tail.offset + 1);
+                Some(Position { offset, ..tail }.to_string())
+            }
+        };
+        let start = Cursor::parse(text.as_deref()).unwrap().locate(log).unwrap();
+        let wire = Script::default();
+        wire.0.borrow_mut().room = room;
+        let may_see = selectors(GRANTS[grant]);
+        let wanted = selectors(SELECTORS[picked]);
+        let grant = Arc::new(Grant::new(Selectors::default(), may_see.clone()));
+        let at = start.after.offset;
+        let subscription = Subscription::new(wanted.clone(), grant);
+        let (open, _) = Open::new(&self.hub.shared);
+        let accepted = Accepted { subscription, start };
+        let number = self.fanout.subscribe(wire.clone(), open, HEAD, accepted);
+        self.seen.push(Seen {
+            number: number.unwrap_or(u32::MAX),
+            wire,
+            selectors: wanted,
+            may_see,
+            start: at,
+            is_open: number.is_some(),
+        });
+    }
+
+    fn publish(&mut self, topics: &[usize], is_private: bool, size: usize) {
+        let data = format!("{} {}", self.published.len() + 1, "x".repeat(size));
+        let mut topics = topics.iter().map(|topic| Topic::new(TOPICS[*topic]).unwrap());
+        let mut update = Update::new(topics.next().unwrap(), data.clone());
+        for topic in topics {
+            update = update.with_alternate(topic);
+        }
+        if is_private {
+            update = update.private();
+        }
+        let topics = update.topics().iter().map(|topic| topic.shared().clone()).collect();
+        self.hub.publish(update).now_or_never().unwrap().unwrap();
+        self.published.push(Published { topics, is_private, data });
+    }
+
+    fn give_room(&mut self, who: usize, bytes: usize) {
+        let Some(one) = self.seen.get(who).filter(|one| one.is_open) else { return };
+        let told = {
+            let mut wire = one.wire.0.borrow_mut();
+            wire.room = wire.room.saturating_add(bytes);
+            std::mem::take(&mut wire.wants_room)
+        };
+        if told {
+            self.fanout.writable(one.number);
+        }
+    }
+
+    fn close(&mut self, who: usize) {
+        if let Some(one) = self.seen.get_mut(who).filter(|one| one.is_open) {
+            one.is_open = false;
+            self.fanout.close(one.number, Ending::Reset);
+        }
+    }
+
+    fn tick(&mut self, count: u32) {
+        self.now += count;
+        let Fanout { wheel, due, .. } = &mut self.fanout;
+        wheel.advance(self.now, due);
+    }
+
+    /// The shard may have closed connections by itself.
+    fn notice_ends(&mut self) {
+        for one in &mut self.seen {
+            let number = one.number as usize;
+            // Its number may be another's by now, but its socket is not.
+            let is_held =
+                self.fanout.subscribers.get(number).is_some_and(|held| Rc::ptr_eq(&held.socket.0, &one.wire.0));
+            if one.is_open && !is_held {
+                let wire = one.wire.0.borrow();
+                let has_ended = wire.received.ends_with(b"\r\n0\r\n\r\n");
+                assert!(wire.is_broken || has_ended || wire.was_reset, "closed without a cause");
+                one.is_open = false;
+            }
+        }
+    }
+
+    fn run_until_idle(&mut self) {
+        for _ in 0..10_000 {
+            let has_more = self.fanout.follow();
+            self.fanout.slice();
+            if !has_more && self.fanout.is_idle() {
+                return self.notice_ends();
+            }
+        }
+        panic!("the shard never comes to rest");
+    }
+
+    /// Gives everybody room for everything, and has the shard come to rest.
+    fn settle(&mut self) {
+        self.run_until_idle();
+        for _ in 0..2 {
+            (0..self.seen.len()).for_each(|who| self.give_room(who, 1 << 40));
+            self.run_until_idle();
+        }
+        for (_, one) in &self.fanout.subscribers {
+            assert!(matches!(one.state, State::Live { .. }), "{one:?}");
+        }
+        for (_, group) in &self.fanout.groups {
+            assert!(group.buffer.is_none(), "what everybody has is let go of");
+        }
+        assert_eq!(self.hub.figures().subscribers, self.fanout.subscribers.len() as u64);
+    }
+
+    /// Checks what everybody received, and that it is all there is if everybody had room for it.
+    fn check(&self, is_complete: bool) {
+        self.seen.iter().for_each(|one| self.check_one(one, is_complete));
+    }
+
+    fn wants(&self, one: &Seen, offset: u64) -> bool {
+        let event = &self.published[offset as usize - 1];
+        one.selectors.match_any(&event.topics) && (!event.is_private || one.may_see.match_any(&event.topics))
+    }
+
+    /// What one subscriber received is what it should have, in order, with nothing left out in silence.
+    fn check_one(&self, one: &Seen, is_complete: bool) {
+        let received = &one.wire.0.borrow().received;
+        let Some(chunks) = received.strip_prefix(HEAD) else {
+            assert!(HEAD.starts_with(received));
+            return;
+        };
+        let (body, has_ended) = unchunk(chunks);
+        let mut decoder = Decoder::new();
+        let mut rest = &body[..];
+        // Everything up to here was received, or is not for it.
+        let mut done = one.start;
+        while let Some(decoded) = decoder.decode(&mut rest) {
+            let Decoded::Event(message) = decoded else { continue };
+            let position: Position = message.last_event_id.parse().unwrap();
+            if message.event_type == GAP_TYPE {
+                done = self.check_gap(one, done, message.data, position);
+                continue;
+            }
+            let offset = position.offset;
+            assert!(offset > done, "{offset} comes after {done}");
+            for passed in done + 1..offset {
+                assert!(!self.wants(one, passed), "{passed} was passed over");
+            }
+            assert!(self.wants(one, offset), "{offset} is not for it");
+            assert_eq!(message.data, self.published[offset as usize - 1].data);
+            done = offset;
+        }
+        if is_complete && one.is_open && !has_ended {
+            for missing in done + 1..=self.published.len() as u64 {
+                assert!(!self.wants(one, missing), "{missing} did not come");
+            }
+        }
+    }
+
+    /// A gap is told only to who has lost something, and goes from the last event to the oldest one kept.
+    fn check_gap(&self, one: &Seen, done: u64, data: &str, id: Position) -> u64 {
+        let gap: serde_json::Value = serde_json::from_str(data).unwrap();
+        let reason = gap["reason"].as_str().unwrap();
+        let requested: Position = gap["requested"].as_str().unwrap().parse().unwrap();
+        if reason == "lagged" {
+            for passed in done + 1..=requested.offset {
+                assert!(!self.wants(one, passed), "{passed} was passed over before a gap");
+            }
+            assert!(requested.offset < id.offset, "nothing is missing");
+        } else {
+            assert_eq!((reason, done), ("expired", one.start));
+        }
+        id.offset
+    }
+}
+
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nx: y\r\n\r\n";
+
+/// The data of the chunks, the last of which may be cut off, and whether the stream has ended.
+fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut data = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") {
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        bytes = &bytes[end + 2..];
+        if size == 0 {
+            assert!(b"\r\n".starts_with(bytes), "nothing follows the last chunk");
+            return (data, true);
+        }
+        data.extend_from_slice(&bytes[..size.min(bytes.len())]);
+        let Some(rest) = bytes.get(size..) else { break };
+        assert!(rest.starts_with(b"\r\n") || b"\r\n".starts_with(rest), "a chunk ends where it says");
+        bytes = rest.get(2..).unwrap_or_default();
+    }
+    (data, false)
+}
+
+fn in_a_runtime(test: impl FnOnce()) {
+    // The hub's upkeep wants a runtime; nothing here runs on it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let _entered = runtime.enter();
+    test();
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_everybody_gets_the_exact_sequence(
+        steps in proptest::collection::vec(step(), 1..120),
+        gap_event in proptest::bool::weighted(0.8),
+        drains in any::<bool>(),
+    ) {
+        in_a_runtime(|| {
+            let mut model = Model::new(gap_event);
+            for step in &steps {
+                model.run(step);
+                assert!(model.fanout.buffered() <= GROUP_BUFFERS_BYTES_MAX + 400_100);
+            }
+            model.check(false);
+            model.settle();
+            model.check(true);
+            if drains {
+                model.fanout.drain(20);
+                (0..25).for_each(|_| {
+                    model.tick(1);
+                    model.run_until_idle();
+                });
+                assert!(model.fanout.subscribers.is_empty(), "every stream ends");
+            }
+            model.check(true);
+        });
+    }
+}
+
+fn accept_everybody(model: &mut Model, count: usize) {
+    (0..count).for_each(|_| model.accept(1, 0, From::Tail, usize::MAX / 2));
+}
+
+#[test]
+fn the_same_subscriber_is_not_always_last() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        accept_everybody(&mut model, 600);
+        let mut last = std::collections::HashSet::new();
+        for _ in 0..20 {
+            model.publish(&[0], false, 10);
+            model.fanout.follow();
+            // Three slices are a pass: after two of them some are still without the event.
+            model.fanout.slice();
+            model.fanout.slice();
+            let length = |one: &Seen| one.wire.0.borrow().received.len();
+            let most = model.seen.iter().map(length).max();
+            last.insert(model.seen.iter().position(|one| Some(length(one)) != most).unwrap());
+            model.run_until_idle();
+        }
+        assert!(last.len() > 5, "{last:?}");
+        model.check(true);
+    });
+}
+
+#[test]
+fn a_crowd_that_blocks_holds_nothing_and_catches_up() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        accept_everybody(&mut model, 300);
+        model.seen.iter().step_by(3).for_each(|one| one.wire.0.borrow_mut().room = 700);
+        for _ in 0..50 {
+            model.publish(&[0], false, 1000);
+            model.run_until_idle();
+        }
+        assert_eq!(model.fanout.buffered(), 0);
+        model.settle();
+        model.check(true);
+    });
+}
+
+#[test]
+fn heartbeats_come_when_nothing_else_does() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        accept_everybody(&mut model, 3);
+        model.seen[2].wire.0.borrow_mut().room = 4;
+        let heartbeats = |model: &Model, who: usize| {
+            let received = model.seen[who].wire.0.borrow().received.clone();
+            received.windows(8).filter(|bytes| bytes == b"3\r\n:\n\n\r\n").count()
+        };
+        model.tick(7);
+        model.run_until_idle();
+        assert_eq!(heartbeats(&model, 0), 0);
+        model.tick(1);
+        model.run_until_idle();
+        assert_eq!(heartbeats(&model, 0), 1);
+        model.tick(4);
+        model.publish(&[0], false, 1);
+        model.run_until_idle();
+        model.tick(7);
+        model.run_until_idle();
+        assert_eq!(heartbeats(&model, 0), 1, "an event is a sign of life too");
+        model.tick(1);
+        model.run_until_idle();
+        assert_eq!(heartbeats(&model, 0), 2);
+        assert_eq!(heartbeats(&model, 2), 0, "half of one was sent, and the rest waits for room");
+        model.settle();
+        model.check(true);
+    });
+}
