@@ -1,16 +1,22 @@
-//! The one binary: flags become settings, settings become a running hub, publisher or subscriber.
+//! The one binary: flags become settings, settings become a running hub, publisher, subscriber or load.
 //!
 //! Only here are the environment read and lines printed.
 
 mod units;
 
+mod refusal;
+
 mod demo;
 mod options;
 mod serve;
 
+mod log;
+
 mod publish;
 
 mod subscribe;
+
+mod bench;
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -37,6 +43,8 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Print a stream of events
     Subscribe(subscribe::SubscribeArgs),
+    Bench(bench::BenchArgs),
+    Log(log::LogArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  fanfare completions bash > ~/.local/share/bash-completion/completions/fanfare")]
     Completions {
@@ -53,6 +61,8 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Subscribe(args) => subscribe::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
+        Command::Log(args) => log::run(&args),
         Command::Completions { shell } => completions(shell),
     };
     outcome.unwrap_or_else(|error| {

@@ -29,9 +29,17 @@ pub(crate) struct Options {
     #[serde(skip)]
     config: Option<PathBuf>,
 
+    /// Keep events in this folder [default: fanfare-data]
+    #[arg(long, env = "FANFARE_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
     /// Keep events in memory only
     #[arg(long, env = "FANFARE_MEMORY", value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     memory: Option<bool>,
+
+    /// When a publish is answered: once its event is on stable storage, or in the operating system's hands [default: fsync]
+    #[arg(long, env = "FANFARE_DURABILITY", value_name = "fsync|os")]
+    durability: Option<Durability>,
 
     /// Keep at least so many events
     #[arg(long, env = "FANFARE_RETAIN_COUNT", value_name = "N")]
@@ -42,7 +50,7 @@ pub(crate) struct Options {
     #[serde(deserialize_with = "duration")]
     retain_age: Option<Duration>,
 
-    /// Keep at least so many bytes of events [default: 64MiB]
+    /// Keep at least so many bytes of events [default: 1GiB, in memory 64MiB]
     #[arg(long, env = "FANFARE_RETAIN_BYTES", value_name = "SIZE", value_parser = parse_size)]
     #[serde(deserialize_with = "size")]
     retain_bytes: Option<u64>,
@@ -92,6 +100,36 @@ enum Switch {
     Off,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    #[default]
+    Fsync,
+    Os,
+}
+
+impl From<Durability> for fanfare_log::Durability {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Fsync => Self::Fsync,
+            Durability::Os => Self::Os,
+        }
+    }
+}
+
+/// Where events are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Store {
+    Memory(Retention),
+    Disk { folder: PathBuf, durability: Durability, retention: Retention },
+}
+
+/// Room for some million small events, and little on any disk.
+const DISK_RETENTION: Retention = Retention { count: None, age: None, bytes: Some(1 << 30) };
+
+/// Where events are kept unless something else is said.
+pub(crate) const DATA_DIR: &str = "fanfare-data";
+
 impl Options {
     /// Fills in what only the file says, if one is named.
     pub(crate) fn with_file(self) -> anyhow::Result<Self> {
@@ -109,7 +147,10 @@ impl Options {
         Self {
             listen: if self.listen.is_empty() { file.listen } else { self.listen },
             config: self.config,
-            memory: self.memory.or(file.memory),
+            // A flag for one of the two overrules the other in the file.
+            memory: if self.data_dir.is_some() { self.memory } else { self.memory.or(file.memory) },
+            data_dir: if self.memory == Some(true) { self.data_dir } else { self.data_dir.or(file.data_dir) },
+            durability: self.durability.or(file.durability),
             retain_count: self.retain_count.or(file.retain_count),
             retain_age: self.retain_age.or(file.retain_age),
             retain_bytes: self.retain_bytes.or(file.retain_bytes),
@@ -128,9 +169,17 @@ impl Options {
         if self.listen.is_empty() { vec![SocketAddr::from(([127, 0, 0, 1], 3000))] } else { self.listen.clone() }
     }
 
-    /// Whether memory was asked for. So far events are kept there in any case.
-    pub(crate) fn memory(&self) -> bool {
-        self.memory == Some(true)
+    /// Where events are kept.
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        let durability = self.durability.unwrap_or_default();
+        match (&self.data_dir, self.memory == Some(true)) {
+            (Some(_), true) => Err(Failure::usage("--memory and --data-dir exclude each other: leave one of them out")),
+            (None, true) => Ok(Store::Memory(self.retention(DEFAULT_RETENTION))),
+            (folder, false) => {
+                let folder = folder.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR));
+                Ok(Store::Disk { folder, durability, retention: self.retention(DISK_RETENTION) })
+            }
+        }
     }
 
     /// What `demo` sets where nothing else was said.
@@ -140,9 +189,9 @@ impl Options {
     }
 
     /// Any bound that is set replaces the default one, so that history has a bound in any case.
-    pub(crate) fn retention(&self) -> Retention {
+    fn retention(&self, default: Retention) -> Retention {
         let asked = Retention { count: self.retain_count, age: self.retain_age, bytes: self.retain_bytes };
-        if asked == Retention::default() { DEFAULT_RETENTION } else { asked }
+        if asked == Retention::default() { default } else { asked }
     }
 
     pub(crate) fn settings(&self) -> Result<Settings, Failure> {
@@ -243,7 +292,10 @@ mod tests {
     fn nothing_said_is_the_default() {
         let options = flags(&[]);
         assert_eq!(options.listen(), ["127.0.0.1:3000".parse().unwrap()]);
-        assert_eq!(options.retention(), Retention { bytes: Some(64 << 20), ..Retention::default() });
+        let (folder, retention) = (PathBuf::from("fanfare-data"), DISK_RETENTION);
+        let store = Store::Disk { folder, durability: Durability::Fsync, retention };
+        assert_eq!(options.store().unwrap(), store);
+        assert_eq!(flags(&["--memory"]).store().unwrap(), Store::Memory(DEFAULT_RETENTION));
         assert_eq!(options.settings().unwrap().heartbeat, Duration::from_secs(15));
     }
 
@@ -255,10 +307,22 @@ mod tests {
         let options = flags(&["--heartbeat", "7s", "--retain-bytes=1MiB", "--memory"]).or(file.unwrap());
         let settings = options.settings().unwrap();
         assert_eq!(settings.heartbeat, Duration::from_secs(7));
-        assert!(!settings.gap_event && options.memory() && settings.cors_origins[0].is_any());
+        assert!(!settings.gap_event && settings.cors_origins[0].is_any());
         assert_eq!(options.listen().len(), 2);
-        assert_eq!(options.retention().bytes, Some(1 << 20));
-        assert_eq!(options.retention().age, Some(Duration::from_secs(2 * 86400)));
+        let two_days = Some(Duration::from_secs(2 * 86400));
+        let retention = Retention { count: None, age: two_days, bytes: Some(1 << 20) };
+        assert_eq!(options.store().unwrap(), Store::Memory(retention));
+    }
+
+    #[test]
+    fn memory_and_a_folder_exclude_each_other_and_the_flag_overrules_the_file() {
+        assert!(flags(&["--memory", "--data-dir", "d"]).store().is_err());
+        let file = |text| toml::from_str::<Options>(text).unwrap();
+        assert!(file("memory = true\ndata_dir = 'd'").store().is_err());
+        let disk = flags(&["--data-dir", "d", "--durability=os"]).or(file("memory = true\ndurability = 'fsync'"));
+        assert!(matches!(disk.store().unwrap(), Store::Disk { durability: Durability::Os, .. }));
+        let memory = flags(&["--memory"]).or(file("data_dir = 'd'"));
+        assert!(matches!(memory.store().unwrap(), Store::Memory(_)));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Url};
 
 use crate::Failure;
+use crate::refusal::detail;
 
 #[derive(Debug, Args)]
 #[command(
@@ -128,14 +129,8 @@ impl Publisher {
         let status = response.status();
         let text = response.text().await.map_err(unreachable)?;
         if !status.is_success() {
-            return Err(Failure::refused(format!("the hub answered {status}{}", detail(&text))).into());
+            return Err(Failure::refused(format!("the hub answered {status}{}", detail(text.as_bytes()))).into());
         }
         Ok(text)
     }
-}
-
-/// What a problem document says.
-fn detail(text: &str) -> String {
-    let document: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
-    document["detail"].as_str().map(|detail| format!(": {detail}")).unwrap_or_default()
 }

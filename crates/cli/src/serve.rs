@@ -2,19 +2,22 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Args;
 use fanfare_hub::Hub;
+use fanfare_log::{DiskLog, DiskSettings, Retention, Timestamp};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::Failure;
-use crate::options::Options;
+use crate::options::{Durability, Options, Store};
 
 #[derive(Debug, Args)]
 #[command(
@@ -26,24 +29,26 @@ pub(crate) struct ServeArgs {
 }
 
 pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
-    let options = args.options.with_file()?;
-    if !options.memory() {
-        let note = "note: events are kept in memory and are gone when the hub stops; history on disk is not built yet";
-        writeln!(io::stderr(), "{note}")?;
-    }
-    serve(&options, |_| {}).await
+    serve(&args.options.with_file()?, |_| {}).await
 }
 
 /// Runs a hub until a signal ends it. `start` is called when it listens.
 pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow::Result<ExitCode> {
-    let hub = Hub::builder().settings(options.settings()?).memory(options.retention()).build().await;
-    let hub = hub.map_err(|error| Failure::usage(error.to_string()))?;
+    let settings = options.settings()?;
+    let store = options.store()?;
     let mut listeners = Vec::new();
     for address in options.listen() {
-        hub.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;
+        settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;
         let why = || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
         listeners.push(TcpListener::bind(address).await.with_context(why)?);
     }
+    // Last of all: what was refused leaves no folder behind.
+    let builder = Hub::builder().settings(settings);
+    let builder = match &store {
+        Store::Memory(retention) => builder.memory(*retention),
+        Store::Disk { folder, durability, retention } => builder.log(Arc::new(open(folder, *durability, *retention)?)),
+    };
+    let hub = builder.build().await.map_err(|error| Failure::usage(error.to_string()))?;
     let stop = stop_signal()?;
     let mut servers = JoinSet::new();
     let mut addresses = Vec::new();
@@ -55,7 +60,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
             hub.run(listener, stopped).await
         });
     }
-    greet(&addresses);
+    greet(&addresses, &store);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
         ended??;
@@ -63,8 +68,23 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     Ok(ExitCode::SUCCESS)
 }
 
+/// Opens the history on disk, and says what a crash left to repair.
+fn open(folder: &Path, durability: Durability, retention: Retention) -> anyhow::Result<DiskLog> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
+    let mut settings = DiskSettings::new(retention, Timestamp(u64::try_from(now).unwrap_or(u64::MAX)));
+    settings.durability = durability.into();
+    // Without it, on other systems, an unclean end opens a new epoch, which is safe.
+    settings.boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().into());
+    let log = DiskLog::open(folder, settings)
+        .context("the history can't be used: name another folder with --data-dir, or go without one with --memory")?;
+    if let Some(torn) = log.torn_tail() {
+        tracing::warn!("cut off {torn}: the last end was not a clean one, and nothing that was acknowledged is lost");
+    }
+    Ok(log)
+}
+
 /// Says where the hub is. Whoever started it may have closed its output, which is no reason not to serve.
-fn greet(addresses: &[SocketAddr]) {
+fn greet(addresses: &[SocketAddr], store: &Store) {
     let mut text = String::new();
     for address in addresses {
         text += &format!("Fanfare {} listens on http://{address}\n", env!("CARGO_PKG_VERSION"));
@@ -74,6 +94,10 @@ fn greet(addresses: &[SocketAddr]) {
         text += &format!("  subscribe  curl -N http://{address}/events/greetings\n");
         text += &format!("  publish    curl -d 'Hello' http://{address}/events/greetings\n");
     }
+    text += &match store {
+        Store::Memory(_) => "  events     in memory, gone when it stops\n".to_owned(),
+        Store::Disk { folder, .. } => format!("  events     in {}\n", folder.display()),
+    };
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
 }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Format;
 use super::terminal::{Colour, Style, note};
+use crate::refusal::detail;
 
 /// Puts news into the form that was asked for. Writing to a `String` can't fail, which is why results are dropped.
 #[derive(Debug)]
@@ -154,12 +155,13 @@ fn error_line<'a>(error: &Error, reason: &'a str, retry_in: Option<Duration>) ->
     }
 }
 
-/// What happened and its root; the layers of an HTTP library in between say nothing to a user.
+/// What happened and its root, or what the server said about it; the layers of an HTTP library in between say nothing to
+/// a user.
 pub(crate) fn reason(error: &Error) -> String {
     let causes = std::iter::successors(std::error::Error::source(error), |&cause| cause.source());
     match causes.last() {
         Some(root) => format!("{error}: {root}"),
-        None => error.to_string(),
+        None => format!("{error}{}", detail(error.body_start())),
     }
 }
 
@@ -167,6 +169,7 @@ fn advice(error: &Error) -> &'static str {
     match (error.kind(), error.status().map(|status| status.as_u16())) {
         (_, Some(401 | 403)) => ": give a token that allows it with --token",
         (_, Some(404)) => ": is this the URL of a stream?",
+        (Kind::ContentType, _) => ": is this the URL of a stream? Fanfare's own is at /events",
         (_, Some(408 | 429 | 500..=599)) => ": --retry-on-status tries again",
         // The TLS library's own word, at the root of what happened.
         (Kind::Connect, _) if reason(error).contains("certificate") => ": --cacert FILE makes its certificate trusted",

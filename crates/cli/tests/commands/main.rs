@@ -5,6 +5,10 @@
 mod running;
 
 mod demo;
+mod durability;
+mod log;
 mod publish;
 mod serve;
 mod subscribe;
+
+mod bench;

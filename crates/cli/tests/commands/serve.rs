@@ -65,7 +65,7 @@ fn what_can_not_be_is_said() {
         (&["serve", "--listen", "0.0.0.0:0"], 2, "without a publisher key"),
         (&["serve", "--listen", "localhost"], 2, "localhost"),
         (&["serve", "--heartbeat", "soon"], 2, "ms, s, m, h, d"),
-        (&["serve", "--heartbeat", "0", "--listen", "127.0.0.1:0"], 2, "longer than zero"),
+        (&["serve", "--memory", "--heartbeat", "0", "--listen", "127.0.0.1:0"], 2, "longer than zero"),
         (&["serve", "--cors-origin", "example.com"], 2, "is not an origin"),
         (&["serve", "--config", path], 2, "hearbeat"),
         (&["serve", "--config", "/nowhere.toml"], 2, "/nowhere.toml"),

@@ -12,6 +12,12 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) fn fanfare(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    without_settings(&mut command);
+    command
+}
+
+/// Takes from the environment what would be a setting.
+pub(crate) fn without_settings(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FANFARE_")) {
         command.env_remove(name);
     }
@@ -69,9 +75,14 @@ impl Hub {
         format!("http://{}{path}", self.address)
     }
 
-    /// Sends it a signal: `TERM`, `INT`.
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal: `TERM`, `INT`, `KILL`.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        let status = Command::new("kill").args([&format!("-{name}"), &self.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
 
