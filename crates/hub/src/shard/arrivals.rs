@@ -58,8 +58,6 @@ impl Arrival {
             match head {
                 Head::More if self.read.is_empty() => self.read.extend_from_slice(piece),
                 Head::More => {}
-                // A subscription is answered; its bytes are of no use any more.
-                Head::Subscription(_) => return Progress::Asked(Box::new(head), Bytes::new()),
                 head => return Progress::Asked(Box::new(head), Bytes::copy_from_slice(bytes)),
             }
         }

@@ -7,9 +7,11 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::Request;
+use http::{Request, StatusCode};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
@@ -17,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tower::ServiceExt;
 
 use crate::Hub;
+use crate::figures::Refusal;
 use crate::http::{Accepted, TakesOver};
 use crate::limits::{
     ACCEPT_ERROR_LOG_INTERVAL, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX, HEARD_BYTES_MAX, READY_EVENTS_MAX,
@@ -121,12 +124,13 @@ impl Driver {
             if let Some(now) = time {
                 self.advance(now);
             }
-            may_accept = self.is_accepting && self.rests_at.is_none() && self.has_way() && self.accept();
+            may_accept = self.has_way() && self.is_accepting && self.rests_at.is_none() && self.accept();
             self.fanout.slice();
             if let Some(now) = time {
                 self.remote.has_seen(now);
             }
         }
+        self.fanout.cut();
         Ok(())
     }
 
@@ -244,30 +248,35 @@ impl Driver {
     fn asked(&mut self, arrival: Arrival, head: Head, read: Bytes, is_registered: bool) {
         let Arrival { mut stream, open, .. } = arrival;
         match head {
-            Head::Subscription(request) => self.subscribe(stream, open, *request, is_registered),
-            Head::TwoLengths => refuse(&mut stream, BAD_REQUEST),
-            Head::Other | Head::More => {
-                if is_registered && let Err(error) = self.poll.registry().deregister(&mut stream) {
-                    return tracing::debug!(%error, "a connection can't be handed over");
-                }
-                self.hand_overs.send(HandOver { stream: stream.into(), read, open, is_past_limit: false });
+            Head::Subscription(request) => match self.answer(*request) {
+                Some(response) => self.answered(stream, open, response, is_registered),
+                None => self.hand_over(stream, open, read, is_registered),
+            },
+            Head::TwoLengths => {
+                let refusal = Refusal { status: StatusCode::BAD_REQUEST.as_u16() };
+                self.hub.shared.counters.refused.get_or_create(&refusal).inc();
+                refuse(&mut stream, BAD_REQUEST);
             }
+            Head::Other | Head::More => self.hand_over(stream, open, read, is_registered),
         }
     }
 
-    /// Asks the router, as hyper would. Subscribing never waits, so the answer is there at once.
-    fn subscribe(
-        &mut self,
-        mut stream: TcpStream,
-        open: Open,
-        mut request: Request<axum::body::Body>,
-        is_registered: bool,
-    ) {
+    fn hand_over(&mut self, mut stream: TcpStream, open: Open, read: Bytes, is_registered: bool) {
+        if is_registered && let Err(error) = self.poll.registry().deregister(&mut stream) {
+            return tracing::debug!(%error, "a connection can't be handed over");
+        }
+        self.hand_overs.send(HandOver { stream: stream.into(), read, open, is_past_limit: false });
+    }
+
+    /// Asks the router, as hyper would. `None` if the answer is not there at once.
+    fn answer(&self, mut request: Request<Body>) -> Option<Response> {
         request.extensions_mut().insert(TakesOver);
+        let Ok(response) = self.router.clone().oneshot(request).now_or_never()?;
+        Some(response)
+    }
+
+    fn answered(&mut self, mut stream: TcpStream, open: Open, mut response: Response, is_registered: bool) {
         let now = self.hub.shared.clock.now();
-        let Some(Ok(mut response)) = self.router.clone().oneshot(request).now_or_never() else {
-            return tracing::error!("a subscription was not answered at once");
-        };
         let Some(accepted) = response.extensions_mut().remove::<Accepted>() else {
             if let Some(bytes) = response::whole(response, now) {
                 refuse(&mut stream, &bytes);

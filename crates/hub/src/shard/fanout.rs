@@ -352,6 +352,12 @@ impl<S: Socket> Fanout<S> {
         self.hub.counters.subscribers.dec();
     }
 
+    /// Ends every connection. What is unsent is thrown away.
+    pub(super) fn cut(&mut self) {
+        let numbers: Vec<u32> = self.subscribers.iter().map(|(number, _)| number as u32).collect();
+        numbers.into_iter().for_each(|number| self.close(number, Ending::Orderly));
+    }
+
     /// A group that waits for its turn goes when that comes: its number may not be used again before.
     fn remove_if_unused(&mut self, number: u32) {
         let group = &self.groups[number as usize];

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fanfare_hub::{Hub, RunError, Settings, Topic, Update};
+use fanfare_hub::{Hub, HubBuilder, RunError, Settings, Topic, Update};
 use fanfare_log::Retention;
 use fanfare_wire::{Decoded, Decoder};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,7 +30,12 @@ impl Running {
     pub(crate) async fn with(set: impl FnOnce(&mut Settings), retention: Retention) -> Self {
         let mut settings = Settings::default();
         set(&mut settings);
-        let hub = Hub::builder().settings(settings).memory(retention).seed(7).build().await.unwrap();
+        Self::of(Hub::builder().settings(settings).memory(retention)).await
+    }
+
+    /// Whatever history `builder` has.
+    pub(crate) async fn of(builder: HubBuilder) -> Self {
+        let hub = builder.seed(7).build().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

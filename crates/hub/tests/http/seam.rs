@@ -1,6 +1,9 @@
 //! Replay and live are one read: no event is lost, doubled or reordered while subscribers come and go.
 
-use fanfare_log::Retention;
+use std::sync::Arc;
+
+use fanfare_hub::Hub;
+use fanfare_log::{DiskLog, DiskSettings, Retention, Timestamp};
 
 use crate::running::Running;
 
@@ -10,8 +13,21 @@ const SUBSCRIBERS: usize = 24;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_subscriber_sees_the_exact_sequence_however_often_it_reconnects() {
-    let hub = Running::with(|_| {}, Retention::default()).await;
-    let hub = std::sync::Arc::new(hub);
+    exact_sequence(Running::start().await).await;
+}
+
+/// With segments so small and so little in memory that replay reads files all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_subscriber_sees_the_exact_sequence_from_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = DiskSettings::new(Retention::default(), Timestamp(1_750_000_000_000));
+    (settings.segment_bytes, settings.recent_bytes) = (Some(32 << 10), 4 << 10);
+    let log = Arc::new(DiskLog::open(folder.path(), settings).unwrap());
+    exact_sequence(Running::of(Hub::builder().log(log)).await).await;
+}
+
+async fn exact_sequence(hub: Running) {
+    let hub = Arc::new(hub);
     let mut subscribers = tokio::task::JoinSet::new();
     for seed in 0..SUBSCRIBERS as u64 {
         let hub = hub.clone();

@@ -141,9 +141,10 @@ impl Writer {
             }
             group.cut(before);
         }
-        self.commit(group);
-        if let Some(reason) = &self.failed {
-            return Err(AppendError::not_stored(reason.clone()));
+        if !self.commit(group) {
+            // The position and the ids of this batch follow those of the group that failed.
+            *group = self.new_group();
+            return Err(AppendError::not_stored("the disk failed on the events before it"));
         }
         // Where the first record stands decides how long its offset is in the file.
         let before_first = Position { offset: first.offset.saturating_sub(1), ..first };
@@ -220,27 +221,31 @@ impl Writer {
         Ok(())
     }
 
-    /// Has the disk take the group, shows it to readers and answers its publishers. Leaves a new group.
-    fn commit(&mut self, group: &mut Group) {
+    /// Has the disk take the group, shows it to readers and answers its publishers. Leaves nothing of it. False if the
+    /// disk failed.
+    fn commit(&mut self, group: &mut Group) -> bool {
         let mut group = std::mem::take(group);
         if group.is_empty() {
             self.bytes = group.bytes;
-            return;
+            return true;
         }
         let (file, start) = (self.active.segment.file.clone(), u64::from(self.active.end));
         if let Err(error) = write_full(&*file, &group.bytes, start) {
-            return self.write_failed(group, &error);
+            self.write_failed(group, &error);
+            return false;
         }
         if self.shared.durability == Durability::Fsync
             && let Err(error) = file.sync()
         {
             self.fail(format!("a sync of the disk failed: {error}"));
-            return group.fail(|| AppendError::maybe_stored(format!("a sync of the disk failed: {error}")));
+            group.fail(|| AppendError::maybe_stored(format!("a sync of the disk failed: {error}")));
+            return false;
         }
         self.show(&group, start as u32);
         self.set_trouble(None);
         self.bytes = std::mem::take(&mut group.bytes);
         group.confirm();
+        true
     }
 
     /// Readers see the group from here on.
