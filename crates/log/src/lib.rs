@@ -10,6 +10,8 @@
 //! subscribe: cursor ──► Log::locate ──► Log::read ──► Batch { records, end } ──► cursor = end
 //! ```
 //!
+//! [`MemoryLog`] is gone with its process, [`DiskLog`] keeps events in a folder. Both keep the contract of [`Log`].
+//!
 //! What it is not: it knows neither HTTP nor the format of an event stream. What it stores is an opaque [`Frame`] with
 //! its topics, the id that the publisher chose, if it chose one, and whether it is private. It reads no clock: times
 //! come with the drafts.
