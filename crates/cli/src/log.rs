@@ -164,5 +164,5 @@ impl Exported {
 
 fn date(time: Timestamp) -> String {
     let time: Option<SystemTime> = UNIX_EPOCH.checked_add(Duration::from_millis(time.0));
-    time.map_or_else(|| "a time out of range".to_owned(), |time| httpdate::fmt_http_date(time))
+    time.map_or_else(|| "a time out of range".to_owned(), httpdate::fmt_http_date)
 }

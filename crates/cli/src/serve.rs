@@ -5,12 +5,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Args;
-use fanfare_hub::Hub;
-use fanfare_log::{DiskLog, DiskSettings, Retention, Timestamp};
+use fanfare_hub::{Clock, Hub, SystemClock};
+use fanfare_log::{DiskLog, DiskSettings, Retention};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -70,8 +69,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
 
 /// Opens the history on disk, and says what a crash left to repair.
 fn open(folder: &Path, durability: Durability, retention: Retention) -> anyhow::Result<DiskLog> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis());
-    let mut settings = DiskSettings::new(retention, Timestamp(u64::try_from(now).unwrap_or(u64::MAX)));
+    let mut settings = DiskSettings::new(retention, SystemClock.now());
     settings.durability = durability.into();
     // Without it, on other systems, an unclean end opens a new epoch, which is safe.
     settings.boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().into());
