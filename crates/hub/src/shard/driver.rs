@@ -23,7 +23,7 @@ use crate::figures::Refusal;
 use crate::http::{Accepted, TakesOver};
 use crate::limits::{
     ACCEPT_ERROR_LOG_INTERVAL, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX, HEARD_BYTES_MAX, READY_EVENTS_MAX,
-    REFUSED_CONNECTIONS_MAX, SLICE_ACCEPTS_MAX,
+    REFUSED_CONNECTIONS_MAX, SLICE_ACCEPTS_MAX, SLICE_SENDS_MAX,
 };
 use crate::run::Open;
 use crate::shard::arrivals::{Arrival, Arrivals, Progress};
@@ -125,7 +125,7 @@ impl Driver {
                 self.advance(now);
             }
             may_accept = self.has_way() && self.is_accepting && self.rests_at.is_none() && self.accept();
-            self.fanout.slice();
+            self.fanout.slice(SLICE_SENDS_MAX);
             if let Some(now) = time {
                 self.remote.has_seen(now);
             }

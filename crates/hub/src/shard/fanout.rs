@@ -11,7 +11,7 @@ use crate::cursor::Start;
 use crate::http::Accepted;
 use crate::limits::{
     GROUP_BUFFER_BYTES_MAX, GROUP_BUFFERS_BYTES_MAX, READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX,
-    SLICE_READS_MAX, SLICE_SENDS_MAX, SLICE_TEMPLATES_MAX, SLICE_VISITS_MAX, SPARE_BUFFERS_MAX, SUBSCRIBERS_ROOM,
+    SLICE_READS_MAX, SLICE_TEMPLATES_MAX, SLICE_VISITS_MAX, SPARE_BUFFERS_MAX, SUBSCRIBERS_ROOM,
 };
 use crate::run::Open;
 use crate::selector::Selectors;
@@ -55,6 +55,7 @@ pub(super) struct Fanout<S> {
     pub(super) drain_ticks: Option<u32>,
     /// Bytes in the buffers of all groups.
     buffered: usize,
+    #[expect(clippy::vec_box, reason = "a group holds its buffer boxed, and the box is used again with it")]
     spare: Vec<Box<Buffer>>,
     wanted: Vec<u32>,
     pub(super) scratch: Vec<u8>,
@@ -235,23 +236,28 @@ impl<S: Socket> Fanout<S> {
                 self.enqueue(member);
             }
         }
-        let before = self.groups[number as usize].buffer.as_ref().map_or(0, |buffer| buffer.len());
-        let cleared = self.groups[number as usize].clear();
-        self.buffered -= before;
+        self.clear(number);
+    }
+
+    /// Empties the buffer of a group, which nobody needs any more.
+    fn clear(&mut self, number: u32) {
+        let group = &mut self.groups[number as usize];
+        self.buffered -= group.buffer.as_ref().map_or(0, |buffer| buffer.len());
+        let cleared = group.clear();
         self.keep(cleared);
     }
 
-    /// One slice of work.
-    pub(super) fn slice(&mut self) {
+    /// One slice of work, of about so many sends.
+    pub(super) fn slice(&mut self, sends_max: usize) {
         for _ in 0..SLICE_READS_MAX {
             let Some(number) = self.behind.pop_front() else { break };
             self.catch_up(number);
         }
-        for _ in 0..SLICE_SENDS_MAX {
+        for _ in 0..sends_max {
             let Some(number) = self.due.pop() else { break };
             self.come_up(number);
         }
-        let (mut sends, mut visits) = (SLICE_SENDS_MAX, SLICE_VISITS_MAX);
+        let (mut sends, mut visits) = (sends_max, SLICE_VISITS_MAX);
         while sends > 0
             && visits > 0
             && let Some(group) = self.queue.pop_front()
@@ -314,6 +320,9 @@ impl<S: Socket> Fanout<S> {
             && let State::Live { place: held, .. } = &mut self.subscribers[moved as usize].state
         {
             *held = place;
+        }
+        if self.groups[group as usize].members.is_empty() {
+            self.clear(group);
         }
     }
 

@@ -158,3 +158,118 @@ impl Group {
         Some(buffer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Topic, Update};
+    use fanfare_log::{Epoch, Timestamp};
+    use proptest::prelude::*;
+
+    #[derive(Debug, Clone)]
+    enum Step {
+        Join,
+        JoinLate(usize),
+        Leave(usize),
+        Append,
+        Visit { leaves: bool },
+        Trim,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => Just(Step::Join),
+            1 => (0_usize..8).prop_map(Step::JoinLate),
+            3 => (0_usize..8).prop_map(Step::Leave),
+            3 => Just(Step::Append),
+            8 => proptest::bool::weighted(0.2).prop_map(|leaves| Step::Visit { leaves }),
+            2 => Just(Step::Trim),
+        ]
+    }
+
+    fn record(offset: u64) -> Arc<Record> {
+        let draft = Update::new(Topic::new("a").unwrap(), "x").into_draft(Timestamp(0));
+        Arc::new(Record::new(draft, Position { offset, ..Position::start_of(Epoch(1)) }))
+    }
+
+    /// Where each member stands, by number.
+    struct Model {
+        group: Group,
+        cursors: Vec<u64>,
+        followed: Position,
+    }
+
+    impl Model {
+        fn base(&self) -> u64 {
+            self.group.head - self.group.buffer.as_ref().map_or(0, |buffer| buffer.len()) as u64
+        }
+
+        fn join(&mut self, cursor: u64) {
+            self.group.join(self.cursors.len() as u32, cursor);
+            self.cursors.push(cursor);
+        }
+
+        fn leave(&mut self, place: usize) {
+            self.group.leave(place as u32);
+            if self.group.members.is_empty() {
+                self.group.clear();
+            }
+        }
+
+        fn run(&mut self, step: &Step) {
+            match step {
+                Step::Join => self.join(self.group.head),
+                // As somebody who has read the log up to an event in the buffer.
+                Step::JoinLate(back) => {
+                    let offset = self.followed.offset.saturating_sub(*back as u64);
+                    if let Some(cursor) = self.group.offset_of(Position { offset, ..self.followed }) {
+                        self.join(cursor);
+                    }
+                }
+                Step::Leave(place) => {
+                    if *place < self.group.members.len() {
+                        self.leave(*place);
+                    }
+                }
+                Step::Append => {
+                    let record = record(self.followed.offset + 1);
+                    let is_idle = self.group.buffer.is_none();
+                    self.group.append(&record, self.followed, Box::default);
+                    if is_idle {
+                        self.group.begin_at(0.6);
+                    }
+                    self.followed = record.position;
+                }
+                Step::Visit { leaves } => {
+                    if let Some(number) = self.group.visit() {
+                        self.cursors[number as usize] = self.group.head;
+                        if *leaves {
+                            let place = self.group.members.iter().position(|member| *member == number);
+                            self.leave(place.expect("a member was visited"));
+                        }
+                    }
+                }
+                Step::Trim => drop(self.group.trim()),
+            }
+        }
+    }
+
+    proptest! {
+        /// However members come and go: at the end of a pass everybody has everything, and what is dropped before that
+        /// everybody has.
+        #[test]
+        fn a_pass_misses_nobody(steps in proptest::collection::vec(step(), 1..200)) {
+            let start = Position::start_of(Epoch(1));
+            let mut model = Model { group: Group::new(Arc::default(), start), cursors: Vec::new(), followed: start };
+            for step in &steps {
+                model.run(step);
+                let base = model.base();
+                for member in &model.group.members {
+                    let cursor = model.cursors[*member as usize];
+                    prop_assert!(cursor >= base, "what a member needs was dropped");
+                    prop_assert!(!model.group.is_served() || cursor == model.group.head, "a member was passed over");
+                }
+            }
+        }
+    }
+}

@@ -144,19 +144,19 @@ mod tests {
                 (0_usize..3, proptest::collection::vec(0_usize..7, 1..4), 0_usize..5), 1..60),
         ) {
             let mut interest = Interest::default();
-            let mut groups: HashMap<Arc<Selectors>, u32> = HashMap::new();
+            let mut groups: Vec<(Arc<Selectors>, u32)> = Vec::new();
             let mut number = 0;
             for (step, picks, budget) in steps {
                 let selectors: Arc<Selectors> =
                     Arc::new(picks.iter().map(|pick| Selector::parse(SELECTORS[*pick]).unwrap()).collect());
-                match (step, groups.get(&selectors).copied()) {
+                match (step, groups.iter().position(|(held, _)| *held == selectors)) {
                     (0, None) => {
                         number += 1;
                         interest.add(number, &selectors);
-                        groups.insert(selectors, number);
+                        groups.push((selectors, number));
                     }
-                    (1, Some(group)) => {
-                        groups.remove(&selectors);
+                    (1, Some(at)) => {
+                        let (_, group) = groups.swap_remove(at);
                         interest.remove(group, &selectors);
                     }
                     _ => {
