@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_wire::{EventId, Limits};
-use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use url::Url;
@@ -36,6 +36,7 @@ pub struct EventSourceBuilder {
     body: Option<Bytes>,
     with_credentials: bool,
     client: Client,
+    brotli: bool,
     last_event_id: Option<EventId>,
     retry: RetryPolicy,
     timeouts: Timeouts,
@@ -46,7 +47,9 @@ pub struct EventSourceBuilder {
 
 /// Who speaks HTTP.
 enum Client {
-    /// Finished here: redirects and cookies are ours.
+    /// Made here.
+    Own,
+    /// Begun by the user and finished here: redirects and cookies are ours.
     Builder(Box<reqwest::ClientBuilder>),
     /// As the user configured it.
     Ready(reqwest::Client),
@@ -62,7 +65,8 @@ impl EventSourceBuilder {
             header_provider: None,
             body: None,
             with_credentials: false,
-            client: Client::Builder(Box::new(reqwest::Client::builder().user_agent(USER_AGENT))),
+            client: Client::Own,
+            brotli: false,
             last_event_id: None,
             retry: RetryPolicy::default(),
             timeouts: Timeouts::default(),
@@ -81,8 +85,8 @@ impl EventSourceBuilder {
     /// Adds a header to each request. Names may repeat. `Accept` and `Cache-Control` replace those of the standard;
     /// `Last-Event-ID` is the initial one, and not sent again once the stream has set another.
     ///
-    /// As a browser, it offers gzip, Brotli and Zstandard, and decodes them as they arrive. A server that compresses and
-    /// does not flush holds events back from both: `Accept-Encoding: identity` asks it not to compress.
+    /// It offers gzip and Zstandard (and [Brotli](Self::brotli), if asked to), and decodes them as they arrive. A server that
+    /// compresses and does not flush holds events back: `Accept-Encoding: identity` asks it not to compress.
     ///
     /// # Errors
     ///
@@ -178,7 +182,7 @@ impl EventSourceBuilder {
     }
 
     /// Uses a client that was configured elsewhere, and shares its connections. Its redirect policy holds, and a
-    /// redirect that it does not follow is a failure. It should have no `timeout`, which would end every stream. Over
+    /// redirect that it does not follow is a failure; what it keeps from another origin is its affair too. It should have no `timeout`, which would end every stream. Over
     /// HTTP/2 a reconnect may share the connection that has just gone silent: give the client
     /// `http2_keep_alive_interval`.
     pub fn client(mut self, client: reqwest::Client) -> Self {
@@ -187,7 +191,9 @@ impl EventSourceBuilder {
     }
 
     /// Uses a client of this builder, for proxies, certificates and the like. Its redirect policy, its cookie store, its
-    /// pool and its HTTP/2 windows are replaced. It should have no `timeout`, which would end every stream.
+    /// pool and its HTTP/2 windows are replaced. It should have no `timeout`, which would end every stream. Of its default
+    /// headers `Authorization`, `Proxy-Authorization` and `Cookie` do not go to another origin that a redirect leads to;
+    /// all others do: give an API key to [`headers`](Self::headers) instead, marked as sensitive.
     ///
     /// ```no_run
     /// use fanfare_client::EventSource;
@@ -232,8 +238,15 @@ impl EventSourceBuilder {
         self
     }
 
-    /// The most data that an event may have, in bytes. A larger one is skipped and the stream goes on. The default is
-    /// 16 MiB. A compressed stream is decoded in pieces of a few KiB, so this holds for one that grows without end, too.
+    /// Offers Brotli too, and decodes it as it arrives. Only for servers that are trusted: one can make the decoder beneath
+    /// take 1 GiB of memory. A [`client`](Self::client) that is handed in offers what it was configured to.
+    pub fn brotli(mut self, is_offered: bool) -> Self {
+        self.brotli = is_offered;
+        self
+    }
+
+    /// The most data that an event may have, in bytes. A larger one is skipped and the stream goes on; [`news`](Self::news)
+    /// and a warning of `tracing` tell of it, and its id counts. The default is 16 MiB. A compressed stream is decoded in pieces of a few KiB, so this holds for one that grows without end, too.
     pub fn max_event_size(mut self, bytes: usize) -> Self {
         self.limits = Limits::for_event_bytes(bytes);
         self
@@ -371,13 +384,21 @@ impl EventSourceBuilder {
         {
             self.last_event_id = Some(initial_id(&value)?);
         }
-        let (client, follows_redirects) = self.client.finish(self.with_credentials)?;
+        let (follows_redirects, client_credentials) = match &self.client {
+            Client::Own => (true, vec![]),
+            // With credentials the cookies are in our jar, which knows whose they are.
+            Client::Builder(_) if self.with_credentials => (true, vec![AUTHORIZATION, PROXY_AUTHORIZATION]),
+            Client::Builder(_) => (true, vec![AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE]),
+            Client::Ready(_) => (false, vec![]),
+        };
+        let client = self.client.finish(self.with_credentials, self.brotli)?;
         let request = Request {
             url,
             method: self.method,
             headers: self.headers,
             body: self.body,
             header_provider: self.header_provider,
+            client_credentials,
             follows_redirects,
         };
         let session = Session::new(self.limits, self.retry, self.stop, self.last_event_id.as_ref());
@@ -403,22 +424,23 @@ impl fmt::Debug for EventSourceBuilder {
 }
 
 impl Client {
-    /// The client, and whether redirects are followed here.
-    fn finish(self, with_credentials: bool) -> Result<(reqwest::Client, bool), Error> {
-        match self {
-            Self::Ready(client) => Ok((client, false)),
-            Self::Builder(builder) => builder
-                .redirect(reqwest::redirect::Policy::none())
-                .cookie_store(with_credentials)
-                // A reconnect gets a connection of its own. Over HTTP/2 the pool would hand out the one that has just
-                // gone silent, on which every attempt would run into its time-out until TCP gives up.
-                .pool_max_idle_per_host(0)
-                .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
-                .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-                .build()
-                .map(|client| (client, true))
-                .map_err(|error| Error::new(Kind::Request, "the HTTP client can't be made").with_source(error)),
-        }
+    fn finish(self, with_credentials: bool, brotli: bool) -> Result<reqwest::Client, Error> {
+        let builder = match self {
+            Self::Ready(client) => return Ok(client),
+            Self::Builder(builder) => *builder,
+            Self::Own => reqwest::Client::builder().user_agent(USER_AGENT),
+        };
+        let client = builder
+            .redirect(reqwest::redirect::Policy::none())
+            .cookie_store(with_credentials)
+            .brotli(brotli)
+            // A reconnect gets a connection of its own. Over HTTP/2 the pool would hand out the one that has just gone
+            // silent, on which every attempt would run into its time-out until TCP gives up.
+            .pool_max_idle_per_host(0)
+            .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+            .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+            .build();
+        client.map_err(|error| Error::new(Kind::Request, "the HTTP client can't be made").with_source(error))
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use tracing::{Instrument, Span, field};
 
 use crate::credentials::Redacted;
+use crate::limits::IDLE_LATENESS_MAX;
 use crate::refusal::Refusal;
 use crate::request::Request;
 use crate::session::{Moment, Session, State};
@@ -71,10 +72,7 @@ impl Connection {
             let news = match &mut self.work {
                 Work::Next => match self.session.state() {
                     State::Closed => return Poll::Ready(None),
-                    _ => {
-                        self.start();
-                        None
-                    }
+                    _ => self.start(),
                 },
                 Work::Ask { .. } => ready!(self.poll_answer(cx)),
                 Work::Read { .. } => ready!(self.poll_body(cx)),
@@ -109,7 +107,11 @@ impl Connection {
         &self.request.url
     }
 
-    fn start(&mut self) {
+    fn start(&mut self) -> Option<News> {
+        if let Err(error) = tokio::runtime::Handle::try_current() {
+            let text = "an event stream needs a tokio runtime: poll it in one, or use `blocking`";
+            return self.fail(Error::new(Kind::Runtime, text).with_source(error));
+        }
         match self.session.state() {
             State::Connecting => {
                 let id = Arc::clone(self.session.last_event_id());
@@ -129,6 +131,7 @@ impl Connection {
             // An open session is always being read: `poll_answer` goes from one to the other.
             State::Open | State::Closed => {}
         }
+        None
     }
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Option<News>> {
@@ -255,12 +258,19 @@ impl Silence {
     fn poll_too_long(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(idle_timeout) = self.idle_timeout else { return Poll::Pending };
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
-        if !self.is_timing {
-            // What the clock can't count to never comes.
-            let Some(deadline) = Instant::now().checked_add(idle_timeout) else { return Poll::Pending };
-            timer.as_mut().reset(deadline);
-            self.is_timing = true;
+        loop {
+            if !self.is_timing {
+                // What the clock can't count to never comes.
+                let Some(deadline) = Instant::now().checked_add(idle_timeout) else { return Poll::Pending };
+                timer.as_mut().reset(deadline);
+                self.is_timing = true;
+            }
+            ready!(timer.as_mut().poll(cx));
+            // Noticed late, it may be the program that was busy: the socket may hold what nobody has read yet.
+            if timer.deadline().elapsed() < IDLE_LATENESS_MAX {
+                return Poll::Ready(());
+            }
+            self.is_timing = false;
         }
-        timer.as_mut().poll(cx)
     }
 }

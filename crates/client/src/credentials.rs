@@ -54,10 +54,11 @@ impl fmt::Debug for Redacted<'_> {
     }
 }
 
-/// The same for what does not parse, or not yet: what stands after the last `@` and before the query.
+/// The same for what does not parse, or not yet: what stands after the last `@` and before the query. In this order: a
+/// password with a bare `?` or `#` is a common reason why a URL does not parse.
 pub(crate) fn redacted_text(text: &str) -> &str {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    text.rsplit('@').next().unwrap_or_default()
+    let text = text.rsplit('@').next().unwrap_or_default();
+    text.split(['?', '#']).next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -65,6 +66,18 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_text_that_is_no_url_is_shown_without_what_may_be_secret() {
+        for (text, expected) in [
+            ("http://user:hush#x@example.com/a", "example.com/a"),
+            ("http://user:hu?sh@example.com/?t=hush", "example.com/"),
+            ("http://exa mple/?t=hush#hush", "http://exa mple/"),
+            ("", ""),
+        ] {
+            assert_eq!(redacted_text(text), expected);
+        }
+    }
 
     #[test]
     fn a_url_is_shown_without_what_may_be_secret() {

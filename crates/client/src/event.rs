@@ -80,6 +80,10 @@ impl Event {
         &self.stamp.last_event_id
     }
 
+    pub(crate) fn shared_last_event_id(&self) -> &Arc<str> {
+        &self.stamp.last_event_id
+    }
+
     /// The origin of the stream, such as `https://example.com`: that of the URL after redirects (C28).
     #[must_use]
     pub fn origin(&self) -> &str {

@@ -71,8 +71,8 @@
 //!
 //! # On the wire
 //!
-//! gzip, Brotli and Zstandard are offered, as browsers do, and decoded as they arrive: an event is there when the server
-//! has flushed it. Behind TLS it speaks HTTP/2 with servers that do. Each attempt has a connection of its own, unless a
+//! gzip and Zstandard are offered, and [Brotli](EventSourceBuilder::brotli) if asked for, and decoded as they arrive: an
+//! event is there when the server has flushed it. Behind TLS it speaks HTTP/2 with servers that do. Each attempt has a connection of its own, unless a
 //! [`client`](EventSourceBuilder::client) is handed in, and it ends when the source is closed or dropped; no task outlives
 //! it.
 //!

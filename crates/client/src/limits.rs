@@ -3,7 +3,8 @@
 //!
 //! What a compressed stream grows to is not bounded, and need not be: it is decoded in pieces of 8 KiB when it is read, and
 //! the limits of events hold for what comes out. The decoder remembers what the coding may refer back to: 32 KiB for
-//! gzip, 16 MiB for Brotli, and for Zstandard what the server asks for up to 128 MiB, where libzstd refuses.
+//! gzip, for Zstandard what the server asks for up to 128 MiB, where libzstd refuses, and for Brotli up to 1 GiB, because
+//! the decoder beneath takes its large windows: for that reason Brotli is off unless asked for.
 //!
 //! [`max_event_size`]: crate::EventSourceBuilder::max_event_size
 
@@ -24,6 +25,9 @@ pub(crate) const RECONNECTION_TIME_MAX: Duration = Duration::from_secs(24 * 60 *
 
 /// The longest `Retry-After` that is believed: a typing error of a server must not silence its clients for days.
 pub(crate) const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// A time-out that is noticed later than this is begun again: the program was busy, not the server silent.
+pub(crate) const IDLE_LATENESS_MAX: Duration = Duration::from_millis(50);
 
 /// How much of a body is kept that is no stream. What an API says about a refusal is a few hundred bytes; an error page
 /// has said what it is by then, and an endless one must not fill the memory.

@@ -3,7 +3,7 @@
 use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, LOCATION, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use crate::credentials::{self, Redacted, redacted_text};
@@ -16,8 +16,13 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
 /// Turns `request` into the one that `response`, a redirect, asks for.
 ///
 /// Credentials stay behind when it leads to another origin: what is meant for one server is not for whomever it
-/// names. The last event id goes along, as in browsers.
-pub(crate) fn follow(mut request: reqwest::Request, response: &reqwest::Response) -> Result<reqwest::Request, Error> {
+/// names. The last event id goes along, as in browsers. The client would add its `client_credentials` again, were there
+/// no header of the same name: an empty one.
+pub(crate) fn follow(
+    mut request: reqwest::Request,
+    response: &reqwest::Response,
+    client_credentials: &[HeaderName],
+) -> Result<reqwest::Request, Error> {
     let status = response.status();
     let url = target(request.url(), response.headers()).map_err(|error| {
         let mut headers = response.headers().clone();
@@ -36,6 +41,9 @@ pub(crate) fn follow(mut request: reqwest::Request, response: &reqwest::Response
     }
     if url.origin() != request.url().origin() {
         credentials::remove(request.headers_mut());
+        for name in client_credentials {
+            request.headers_mut().insert(name, HeaderValue::from_static(""));
+        }
     }
     *request.url_mut() = url;
     Ok(request)
@@ -92,7 +100,7 @@ mod tests {
         ] {
             let mut headers = HeaderMap::new();
             if let Some(location) = location {
-                headers.insert(LOCATION, http::HeaderValue::from_bytes(location.as_bytes()).unwrap());
+                headers.insert(LOCATION, HeaderValue::from_bytes(location.as_bytes()).unwrap());
             }
             let url = target(&from, &headers);
             assert_eq!(url.as_ref().ok().map(Url::as_str), expected, "{location:?}");

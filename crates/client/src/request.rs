@@ -20,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Option<Bytes>,
     pub(crate) header_provider: Option<HeaderProvider>,
+    /// What a client that was configured elsewhere may add to each request by itself.
+    pub(crate) client_credentials: Vec<HeaderName>,
     /// Off where the user's own client has a redirect policy: a second opinion here could undo it.
     pub(crate) follows_redirects: bool,
 }
@@ -35,11 +37,11 @@ impl Request {
     ) -> Result<reqwest::Response, Error> {
         let mut request = self.attempt(&client, &last_event_id).await?;
         for _ in 0..=crate::limits::REDIRECTS_MAX {
-            let next = request.try_clone();
-            let response = client.execute(request).await.map_err(|error| self.failure(error))?;
+            let (next, url) = (request.try_clone(), request.url().clone());
+            let response = client.execute(request).await.map_err(|error| failure(&url, error))?;
             match next {
                 Some(next) if self.follows_redirects && redirect::is_redirect(response.status()) => {
-                    request = redirect::follow(next, &response)?;
+                    request = redirect::follow(next, &response, &self.client_credentials)?;
                 }
                 _ => return Ok(response),
             }
@@ -78,20 +80,21 @@ impl Request {
         if let Some(body) = &self.body {
             request = request.body(body.clone());
         }
-        request.build().map_err(|error| self.failure(error))
+        request.build().map_err(|error| failure(&self.url, error))
     }
+}
 
-    fn failure(&self, error: reqwest::Error) -> Error {
-        let (kind, text) = if error.is_redirect() {
-            (Kind::Redirect, format!("a redirect from {} was refused", Redacted(&self.url)))
-        } else if error.is_builder() {
-            (Kind::Request, format!("the request for {} can't be made", Redacted(&self.url)))
-        } else {
-            (Kind::Connect, format!("no answer from {}", self.url.origin().ascii_serialization()))
-        };
-        // Its own text repeats the URL, which may hold a secret.
-        Error::new(kind, text).with_source(error.without_url())
-    }
+/// What went wrong with `url`, which a redirect may have led to.
+fn failure(url: &Url, error: reqwest::Error) -> Error {
+    let (kind, text) = if error.is_redirect() {
+        (Kind::Redirect, format!("a redirect from {} was refused", Redacted(url)))
+    } else if error.is_builder() {
+        (Kind::Request, format!("the request for {} can't be made", Redacted(url)))
+    } else {
+        (Kind::Connect, format!("no answer from {}", url.origin().ascii_serialization()))
+    };
+    // Its own text repeats the URL, which may hold a secret.
+    Error::new(kind, text).with_source(error.without_url())
 }
 
 /// The id as raw UTF-8 (C13); none if it is empty, for an empty header would be wrong (C12).

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::limits::{HEALTHY_AFTER, RECONNECTION_TIME, RECONNECTION_TIME_MAX, WAIT_MAX, WAIT_MIN};
+use crate::limits::{HEALTHY_AFTER, RECONNECTION_TIME, RECONNECTION_TIME_MAX, RETRY_AFTER_MAX, WAIT_MAX, WAIT_MIN};
 
 /// Whether and when to connect again. The default is what the standard asks for: always after network errors and the
 /// end of a stream, never after a status or a content type that is wrong.
@@ -143,7 +143,7 @@ impl RetryPolicy {
             // On top of what was asked for: so there is a range also where that is more than the policy's longest.
             (true, Some(_)) => (first, longest),
         };
-        shortest + range.mul_f64(jitter.clamp(0.0, 1.0))
+        (shortest + range.mul_f64(jitter.clamp(0.0, 1.0))).min(first.max(longest).max(RETRY_AFTER_MAX))
     }
 }
 

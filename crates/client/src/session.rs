@@ -113,10 +113,16 @@ impl Session {
                 Decoded::Skipped(skipped) => {
                     self.failures = self.retry.failures_after_event(self.failures);
                     set_last_event_id(&mut self.stamp, skipped.last_event_id);
+                    tracing::warn!(reason = ?skipped.reason, bytes = skipped.bytes, "an event over the limit was skipped");
                     let last_event_id = skipped.last_event_id.to_owned();
                     News::Skipped(Skipped { reason: skipped.reason, bytes: skipped.bytes, last_event_id })
                 }
-                Decoded::Comment(comment) => News::Comment(comment.to_owned()),
+                Decoded::Comment(comment) => {
+                    let news = News::Comment(comment.to_owned());
+                    // A block without data may have come right before it, and nothing after it in this chunk (P9).
+                    set_last_event_id(&mut self.stamp, self.decoder.last_event_id());
+                    news
+                }
                 Decoded::Retry(milliseconds) => {
                     self.reconnection_time = Some(Duration::from_millis(milliseconds));
                     continue;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Poll;
 
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, coop};
@@ -227,6 +228,7 @@ impl Shared {
                 return;
             }
             inner.ready_state = ready_state.unwrap_or(inner.ready_state);
+            inner.last_event_id = Arc::clone(event.shared_last_event_id());
             inner.listeners.dispatch()
         };
         // Once it is silent no listener is left.
@@ -252,9 +254,10 @@ impl Shared {
         self.closed.notify_waiters();
     }
 
+    /// After the end nothing counts: what was read and not delivered is to come again in the next run.
     fn remember(&self, last_event_id: &Arc<str>) {
         let mut inner = self.lock();
-        if !Arc::ptr_eq(&inner.last_event_id, last_event_id) {
+        if !inner.is_silent && !Arc::ptr_eq(&inner.last_event_id, last_event_id) {
             inner.last_event_id = Arc::clone(last_event_id);
         }
     }
@@ -283,8 +286,11 @@ async fn run(mut connection: Connection, running: Running) {
     loop {
         let news = poll_fn(|cx| {
             let news = connection.poll_news(cx);
-            // Also when there is nothing to tell: an id counts without an event (P9).
-            shared.remember(connection.session().last_event_id());
+            // Also when there is nothing to tell: an id counts without an event (P9). That of an event counts when the
+            // event is delivered.
+            if !matches!(news, Poll::Ready(Some(News::Event(_)))) {
+                shared.remember(connection.session().last_event_id());
+            }
             news
         });
         let Some(news) = news.await else { return };

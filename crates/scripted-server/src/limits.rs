@@ -1,6 +1,8 @@
 //! The bounds of a scripted server, each with its unit and its reason. A test that runs into one is told so by an
 //! error and not by the machine's memory.
 
+use std::time::Duration;
+
 /// The head of a request, in bytes. Event ids and tokens travel in it; real servers stop at 8 to 64 KiB.
 pub(crate) const HEAD_BYTES_MAX: usize = 64 << 10;
 
@@ -19,5 +21,8 @@ pub(crate) const REQUEST_BYTES: usize = 1 << 10;
 
 /// Connections that are served at a time. The next one waits until another ends.
 pub(crate) const CONNECTIONS_MAX: usize = 1_000;
+
+/// How long to wait before the next connection when one could not be taken.
+pub(crate) const ACCEPT_BACK_OFF: Duration = Duration::from_millis(10);
 
 const _: () = assert!(HEAD_BYTES_MAX + BODY_BYTES_MAX < LOG_BYTES_MAX);

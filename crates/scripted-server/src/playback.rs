@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::limits::{CONNECTIONS_MAX, LOG_BYTES_MAX, REQUEST_BYTES};
+use crate::limits::{ACCEPT_BACK_OFF, CONNECTIONS_MAX, LOG_BYTES_MAX, REQUEST_BYTES};
 use crate::{Peer, Request, Script};
 
 /// A server that plays scripts, from [`ScriptedServer::play`](crate::ScriptedServer::play). Dropping it closes every
@@ -97,12 +97,14 @@ impl Stage {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => drop(connections.spawn(Arc::clone(&self).serve(stream))),
-                    // The client was gone before it was taken.
-                    Err(_) => tokio::task::yield_now().await,
+                    // The client was gone before it was taken, or there are no files left: not a reason to spin.
+                    Err(_) => tokio::time::sleep(ACCEPT_BACK_OFF).await,
                 },
                 Some(_) = connections.join_next() => {}
             }
         }
+        // What was taken is played to its end.
+        while connections.join_next().await.is_some() {}
     }
 
     /// A step that fails is the client's leaving, which is the client's affair and the test's.

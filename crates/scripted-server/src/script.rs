@@ -124,7 +124,10 @@ impl Script {
         for step in self.steps {
             match step {
                 Step::Send(bytes) => peer.send(bytes).await?,
-                Step::Pause(duration) => peer.pause(duration).await,
+                Step::Pause(duration) => tokio::select! {
+                    () = tokio::time::sleep(duration) => {}
+                    () = peer.closed() => return Ok(()),
+                },
             }
         }
         match self.ending {

@@ -210,3 +210,18 @@ async fn c3_c7_unusable_urls() {
         assert!(client.next().await.is_none());
     }
 }
+
+/// A comment right behind a block that only sets an id, and then the end of the chunk and of the stream.
+#[tokio::test(start_paused = true)]
+async fn c13_an_id_without_an_event_counts_before_a_comment() {
+    let server = Server::start().await;
+    let mut client = server.builder().news().unwrap();
+    let mut peer = server.open(&mut client).await;
+    peer.send("id: 5\n\n: c\n").await;
+    assert!(matches!(client.next().await, Some(News::Comment(_))));
+    assert_eq!(client.last_event_id(), "5");
+    drop(peer);
+    error(&mut client).await;
+    let (peer, _) = server.answer_to(&mut client, OK).await;
+    assert_eq!(peer.header("last-event-id"), ["5"]);
+}

@@ -87,3 +87,13 @@ fn inside_a_runtime_it_is_an_error_and_no_panic() {
     });
     assert_eq!(EventSource::builder("nonsense").blocking().unwrap_err().kind(), Kind::Url);
 }
+
+/// Another executor, or none: an error that says so, and no panic.
+#[test]
+fn a_stream_outside_a_runtime_is_an_error_and_no_panic() {
+    let mut events = EventSource::builder("http://127.0.0.1:1/").stream().unwrap();
+    let mut next = std::pin::pin!(events.next());
+    let polled = next.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
+    let std::task::Poll::Ready(Some(Err(error))) = polled else { panic!("{polled:?}") };
+    assert_eq!(error.kind(), Kind::Runtime);
+}

@@ -341,3 +341,26 @@ fn c29_the_end_of_the_runtime_closes_it() {
     drop(runtime);
     assert_eq!(source.ready_state(), ReadyState::Closed);
 }
+
+/// What was read and not delivered is to come again in the next run.
+#[tokio::test(start_paused = true)]
+async fn c23_the_last_event_id_stays_where_it_was_closed() {
+    let server = Server::start().await;
+    let (tell, mut log) = Log::new();
+    let source = Arc::new(OnceLock::<EventSource>::new());
+    let own = Arc::clone(&source);
+    let on_message = move |event: &Event| {
+        tell.say(event.data());
+        if event.data() == "5" {
+            own.get().unwrap().close();
+        }
+    };
+    let connected = server.builder().on_message(on_message).connect().unwrap();
+    source.set(connected.clone()).unwrap();
+    let events: String = (0..50).map(|n| format!("id: {n}\ndata: {n}\n\n")).collect();
+    let peer = server.answer(&format!("{OK}{events}")).await;
+    while log.next().await != "5" {}
+    peer.expect_closed().await;
+    assert_eq!(&*connected.last_event_id(), "5");
+    assert_eq!(log.rest(), Vec::<String>::new());
+}

@@ -102,7 +102,7 @@ async fn any_byte_is_life_and_silence_is_not() {
         assert!(matches!(client.next().await, Some(News::Comment(_) | News::Event(_))));
     }
     assert!(timeout(Duration::ZERO, client.next()).await.is_err());
-    advance(Duration::from_secs(31)).await;
+    advance(Duration::from_millis(30_010)).await;
     let interruption = error(&mut client).await;
     assert_eq!((interruption.error().kind(), interruption.failures()), (Kind::Timeout, 1));
     assert!(interruption.retry_in().is_some());

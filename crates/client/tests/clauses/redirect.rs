@@ -163,3 +163,32 @@ async fn c14_a_client_that_was_handed_in_keeps_its_own_policy() {
     );
     assert!(matches!(news, Some(News::Open(_))), "{news:?}");
 }
+
+/// A client of the user's own would add its default headers to any request that has none of that name.
+#[tokio::test(start_paused = true)]
+async fn c14_default_headers_that_are_credentials_stay_behind_too() {
+    let (first, second) = (Server::start().await, Server::start().await);
+    let mut defaults = http::HeaderMap::new();
+    for name in ["authorization", "cookie", "proxy-authorization"] {
+        defaults.insert(name, http::HeaderValue::from_static("hush"));
+    }
+    let builder = reqwest::Client::builder().default_headers(defaults);
+    let mut client = first.builder().client_builder(builder).news().unwrap();
+    let target = format!("{}/events", second.origin());
+    let (peers, news) =
+        tokio::join!(async { (first.answer(&redirect(307, &target)).await, second.answer(OK).await) }, client.next());
+    assert!(matches!(news, Some(News::Open(_))), "{news:?}");
+    assert!(peers.0.head.contains("authorization: hush"), "{}", peers.0.head);
+    assert!(!peers.1.head.contains("hush"), "{}", peers.1.head);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c17_a_failure_behind_a_redirect_names_the_server_that_failed() {
+    let (first, second) = (Server::start().await, Server::start().await);
+    let origin = second.origin();
+    drop(second);
+    let mut client = first.builder().news().unwrap();
+    let (_, news) = first.answer_to(&mut client, &redirect(307, &origin)).await;
+    let text = expect_error(Some(news)).error().to_string();
+    assert!(text.contains(&origin), "{text}");
+}

@@ -75,7 +75,7 @@ fn replay(log: &DiskLog, events: u64, name: &str, bar: &'static str, table: &mut
         ("", ReadBudget { records: 1024, bytes: 64 << 10, examined: 4096 }),
         (" (1 MiB a read)", ReadBudget { records: 4096, bytes: 1 << 20, examined: 4096 }),
     ] {
-        if label != "" && name.contains("cold") {
+        if !label.is_empty() && name.contains("cold") {
             continue;
         }
         let start = Instant::now();
