@@ -1,6 +1,7 @@
 //! What can be said to `serve`: as a flag, in the environment, in a file.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -78,6 +79,10 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_DRAIN", value_name = "DURATION", value_parser = parse_duration)]
     #[serde(deserialize_with = "duration")]
     drain: Option<Duration>,
+
+    /// Threads that serve subscribers [default: one a processor]
+    #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
+    shards: Option<NonZeroUsize>,
 
     /// Connections in all; 503 beyond [default: 100000]
     #[arg(long, env = "FANFARE_MAX_CONNECTIONS", value_name = "N")]
@@ -159,6 +164,7 @@ impl Options {
             gap_event: self.gap_event.or(file.gap_event),
             heartbeat: self.heartbeat.or(file.heartbeat),
             drain: self.drain.or(file.drain),
+            shards: self.shards.or(file.shards),
             max_connections: self.max_connections.or(file.max_connections),
             max_body: self.max_body.or(file.max_body),
             max_topics: self.max_topics.or(file.max_topics),
@@ -167,6 +173,11 @@ impl Options {
 
     pub(crate) fn listen(&self) -> Vec<SocketAddr> {
         if self.listen.is_empty() { vec![SocketAddr::from(([127, 0, 0, 1], 3000))] } else { self.listen.clone() }
+    }
+
+    /// The connections that were asked for, if any were.
+    pub(crate) fn max_connections(&self) -> Option<usize> {
+        self.max_connections
     }
 
     /// Where events are kept.
@@ -200,6 +211,7 @@ impl Options {
         settings.gap_event = self.gap_event.map_or(settings.gap_event, |switch| switch == Switch::On);
         settings.cors_origins.clone_from(&self.cors_origin);
         settings.publish_origins.clone_from(&self.publish_origin);
+        settings.shards = self.shards.unwrap_or(settings.shards);
         settings.connections_max = self.max_connections.unwrap_or(settings.connections_max);
         settings.topics_max = self.max_topics.unwrap_or(settings.topics_max);
         settings.drain = self.drain.unwrap_or(settings.drain);

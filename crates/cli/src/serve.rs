@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use fanfare_hub::{Clock, Hub, SystemClock};
+use fanfare_hub::{Clock, Hub, SystemClock, raise_open_files_limit};
 use fanfare_log::{DiskLog, DiskSettings, Retention};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,12 +59,26 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
             hub.run(listener, stopped).await
         });
     }
+    tell_open_files(options);
     greet(&addresses, &store);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Raises the limit on open files, and warns if connections would run into it first.
+fn tell_open_files(options: &Options) {
+    let limit = raise_open_files_limit();
+    tracing::info!(open_files = limit.map_or_else(|| "unlimited".to_owned(), |files| files.to_string()), "limit");
+    if let (Some(files), Some(connections)) = (limit, options.max_connections())
+        && files < connections as u64
+    {
+        tracing::warn!(
+            "--max-connections {connections} is more than the {files} files it may open: raise `ulimit -Hn`"
+        );
+    }
 }
 
 /// Opens the history on disk, and says what a crash left to repair.

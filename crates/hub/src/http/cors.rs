@@ -1,5 +1,6 @@
 //! Which pages of other origins may call: one policy for reading, a stricter one for publishing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -22,13 +23,14 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(7200);
 /// What pages of other origins may do.
 #[derive(Debug, Clone)]
 pub(crate) struct Policies {
-    reading: CorsLayer,
-    publishing: CorsLayer,
+    // Shared, because each request takes a clone.
+    reading: Arc<CorsLayer>,
+    publishing: Arc<CorsLayer>,
 }
 
 impl Policies {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { reading: reading(settings), publishing: publishing(settings) }
+        Self { reading: Arc::new(reading(settings)), publishing: Arc::new(publishing(settings)) }
     }
 }
 

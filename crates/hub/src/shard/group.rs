@@ -171,18 +171,18 @@ mod tests {
         Join,
         JoinLate(usize),
         Leave(usize),
-        Append,
-        Visit { leaves: bool },
+        Append { begins_at: f64 },
+        Visit { count: usize, leaves: bool },
         Trim,
     }
 
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
-            3 => Just(Step::Join),
+            6 => Just(Step::Join),
             1 => (0_usize..8).prop_map(Step::JoinLate),
-            3 => (0_usize..8).prop_map(Step::Leave),
-            3 => Just(Step::Append),
-            8 => proptest::bool::weighted(0.2).prop_map(|leaves| Step::Visit { leaves }),
+            3 => (0_usize..20).prop_map(Step::Leave),
+            2 => (0.0..1.0).prop_map(|begins_at| Step::Append { begins_at }),
+            6 => (1_usize..12, proptest::bool::weighted(0.1)).prop_map(|(count, leaves)| Step::Visit { count, leaves }),
             2 => Just(Step::Trim),
         ]
     }
@@ -216,6 +216,12 @@ mod tests {
             }
         }
 
+        fn visit(&mut self) -> Option<u32> {
+            let number = self.group.visit()?;
+            self.cursors[number as usize] = self.group.head;
+            Some(number)
+        }
+
         fn run(&mut self, step: &Step) {
             match step {
                 Step::Join => self.join(self.group.head),
@@ -231,22 +237,20 @@ mod tests {
                         self.leave(*place);
                     }
                 }
-                Step::Append => {
+                Step::Append { begins_at } => {
                     let record = record(self.followed.offset + 1);
                     let is_idle = self.group.buffer.is_none();
                     self.group.append(&record, self.followed, Box::default);
                     if is_idle {
-                        self.group.begin_at(0.6);
+                        self.group.begin_at(*begins_at);
                     }
                     self.followed = record.position;
                 }
-                Step::Visit { leaves } => {
-                    if let Some(number) = self.group.visit() {
-                        self.cursors[number as usize] = self.group.head;
-                        if *leaves {
-                            let place = self.group.members.iter().position(|member| *member == number);
-                            self.leave(place.expect("a member was visited"));
-                        }
+                Step::Visit { count, leaves } => {
+                    let visited = (0..*count).filter_map(|_| self.visit()).last();
+                    if let Some(number) = visited.filter(|_| *leaves) {
+                        let place = self.group.members.iter().position(|member| *member == number);
+                        self.leave(place.expect("a member was visited"));
                     }
                 }
                 Step::Trim => drop(self.group.trim()),
@@ -264,12 +268,12 @@ mod tests {
             for step in &steps {
                 model.run(step);
                 let base = model.base();
-                for member in &model.group.members {
-                    let cursor = model.cursors[*member as usize];
-                    prop_assert!(cursor >= base, "what a member needs was dropped");
-                    prop_assert!(!model.group.is_served() || cursor == model.group.head, "a member was passed over");
-                }
+                let cursors = model.group.members.iter().map(|member| model.cursors[*member as usize]);
+                prop_assert!(cursors.min().is_none_or(|cursor| cursor >= base), "what a member needs was dropped");
             }
+            while model.visit().is_some() {}
+            let cursors = model.group.members.iter().map(|member| model.cursors[*member as usize]);
+            prop_assert!(cursors.min().is_none_or(|cursor| cursor == model.group.head), "a member was passed over");
         }
     }
 }

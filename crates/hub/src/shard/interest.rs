@@ -171,6 +171,8 @@ mod tests {
                             .collect();
                         expected.sort_unstable();
                         prop_assert_eq!(found, expected);
+                        let is_asked_once = |resolved: &Resolved| resolved.serials.is_sorted_by(|a, b| a < b);
+                        prop_assert!(interest.resolved.values().all(is_asked_once));
                     }
                 }
             }

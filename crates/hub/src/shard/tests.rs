@@ -282,7 +282,7 @@ impl Model {
             self.run_until_idle();
         }
         for (_, one) in &self.fanout.subscribers {
-            assert!(matches!(one.state, State::Live { .. }), "{one:?}");
+            assert!(matches!(one.state, State::Live { .. }), "somebody is behind who has room");
         }
         for (_, group) in &self.fanout.groups {
             assert!(group.buffer.is_none(), "what everybody has is let go of");
@@ -449,6 +449,48 @@ fn a_crowd_that_blocks_holds_nothing_and_catches_up() {
         assert_eq!(model.fanout.buffered(), 0);
         model.settle();
         model.check(true);
+    });
+}
+
+/// The buffer has an event that nobody needs any more, and not the one after it.
+#[test]
+fn who_joins_after_the_last_member_left_misses_nothing() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        model.accept(1, 0, From::Tail, 0);
+        model.accept(1, 0, From::Tail, usize::MAX / 2);
+        model.publish(&[0], false, 1);
+        model.fanout.follow();
+        model.close(1);
+        model.publish(&[0], false, 1);
+        model.fanout.follow();
+        model.fanout.slice(1);
+        model.accept(1, 0, From::After(1), usize::MAX / 2);
+        model.settle();
+        model.check(true);
+    });
+}
+
+#[test]
+fn nobody_leaves_before_what_was_acknowledged() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        accept_everybody(&mut model, 5);
+        model.fanout.drain(1);
+        model.publish(&[0], false, 1);
+        model.tick(3);
+        // The event is in the log, and the shard has not looked there yet.
+        model.fanout.slice(SLICE_SENDS_MAX);
+        assert_eq!(model.fanout.subscribers.len(), 5);
+        model.run_until_idle();
+        model.check(true);
+        model.tick(1);
+        model.run_until_idle();
+        assert!(model.fanout.subscribers.is_empty());
+        for one in &model.seen {
+            let wire = one.wire.0.borrow();
+            assert!(wire.received.ends_with(b"\n\n\r\n0\r\n\r\n") && !wire.was_reset);
+        }
     });
 }
 
