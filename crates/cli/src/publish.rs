@@ -13,6 +13,9 @@ use reqwest::{Client, Url};
 use crate::Failure;
 use crate::refusal::detail;
 
+/// Bytes of a batch, unless a single event is larger: half of what a hub takes unless it was told otherwise.
+pub(crate) const BATCH_BYTES_MAX: usize = 512 << 10;
+
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  fanfare publish greetings -d 'Hello'\n  fanfare publish books/1 users/42 --type price -d @price.json --private\n  tail -F /var/log/syslog | fanfare publish log --lines"

@@ -182,9 +182,9 @@ impl EventSourceBuilder {
     }
 
     /// Uses a client that was configured elsewhere, and shares its connections. Its redirect policy holds, and a
-    /// redirect that it does not follow is a failure; what it keeps from another origin is its affair too. It should have no `timeout`, which would end every stream. Over
-    /// HTTP/2 a reconnect may share the connection that has just gone silent: give the client
-    /// `http2_keep_alive_interval`.
+    /// redirect that it does not follow is a failure; what it keeps from another origin is its affair too. It should have
+    /// no `timeout`, which would end every stream. Over HTTP/2 a reconnect may share the connection that has just gone
+    /// silent: give the client `http2_keep_alive_interval`.
     pub fn client(mut self, client: reqwest::Client) -> Self {
         self.client = Client::Ready(client);
         self
@@ -231,8 +231,8 @@ impl EventSourceBuilder {
     }
 
     /// How long the server may say nothing before the connection counts as dead. Every byte is a sign of life,
-    /// comments included; in a compressed stream, every byte that comes out of the decoder. It also bounds the wait for the head, unless there is a
-    /// [`connect_timeout`](Self::connect_timeout).
+    /// comments included; in a compressed stream, every byte that comes out of the decoder. It also bounds the wait for
+    /// the head, unless there is a [`connect_timeout`](Self::connect_timeout).
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.idle = Some(timeout);
         self
@@ -246,7 +246,8 @@ impl EventSourceBuilder {
     }
 
     /// The most data that an event may have, in bytes. A larger one is skipped and the stream goes on; [`news`](Self::news)
-    /// and a warning of `tracing` tell of it, and its id counts. The default is 16 MiB. A compressed stream is decoded in pieces of a few KiB, so this holds for one that grows without end, too.
+    /// and a warning of `tracing` tell of it, and its id counts. The default is 16 MiB. A compressed stream is decoded in
+    /// pieces of a few KiB, so this holds for one that grows without end, too.
     pub fn max_event_size(mut self, bytes: usize) -> Self {
         self.limits = Limits::for_event_bytes(bytes);
         self

@@ -53,9 +53,6 @@ pub(super) const HEADERS_MAX: usize = 64;
 /// What is kept of the answer to a publish, in bytes: ids of the largest batch, 256 bytes each.
 pub(super) const ANSWER_BYTES_MAX: usize = BATCH_EVENTS_MAX * 256;
 
-/// The data of a batch, in bytes, unless one event alone is larger: half of what a hub takes unless it was told otherwise.
-pub(super) const BATCH_BYTES_MAX: usize = 512 << 10;
-
 /// One read, in bytes. Every subscriber is read into the same buffer.
 pub(super) const READ_BYTES: usize = 256 << 10;
 

@@ -19,13 +19,14 @@ use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
 use tokio::time::timeout;
 
-use super::limits::{ANSWER_BYTES_MAX, BATCH_BYTES_MAX, POLL_INTERVAL, PUBLISH_PATIENCE, QUIET};
+use super::limits::{ANSWER_BYTES_MAX, POLL_INTERVAL, PUBLISH_PATIENCE, QUIET};
 use super::plan::{Pace, Plan, Target};
 use super::server::{Cpu, Server};
 use super::shared::Shared;
 use super::stamp::Stamp;
 use super::tally::{Window, latencies};
 use crate::Failure;
+use crate::publish::BATCH_BYTES_MAX;
 
 /// What has been published.
 #[derive(Debug)]

@@ -7,11 +7,8 @@ use std::time::{Duration, Instant};
 use fanfare_log::BATCH_EVENTS_MAX;
 use tokio::sync::mpsc;
 
-use super::{PublishArgs, Publisher};
+use super::{BATCH_BYTES_MAX, PublishArgs, Publisher};
 use crate::Failure;
-
-/// Bytes of a batch, unless a single line is longer: half of what a hub takes unless it was told otherwise.
-const BATCH_BYTES_MAX: usize = 512 << 10;
 
 /// A line, in bytes. A file without line ends must not fill the memory.
 const LINE_BYTES_MAX: u64 = 512 << 10;

@@ -115,12 +115,11 @@ impl Inspection {
             });
         }
         note(&mut info.damage, check_end(&*self.folder, self.state.closed_at, before.as_ref()))?;
-        let whole = self.records().filter_map(Result::ok);
-        for record in whole {
-            let named = (record.position, record.time);
-            info.oldest.get_or_insert(named);
-            info.newest = Some(named);
-        }
+        // All has been read once: the ends are looked for from the ends.
+        let named = |record: Record| (record.position, record.time);
+        info.oldest = self.records().find_map(Result::ok).map(named);
+        let newest = |index| self.records_from(index).filter_map(Result::ok).last();
+        info.newest = (0..self.segments.len()).rev().find_map(newest).map(named);
         Ok(info)
     }
 
@@ -167,7 +166,12 @@ impl Inspection {
     /// that segment, and the next one follows.
     #[must_use]
     pub fn records(&self) -> Records<'_> {
-        Records { inspection: self, index: 0, chunk: Vec::new().into_iter(), byte: HEAD_BYTES, end: None }
+        self.records_from(0)
+    }
+
+    /// The events of this segment and those after it.
+    fn records_from(&self, index: usize) -> Records<'_> {
+        Records { inspection: self, index, chunk: Vec::new().into_iter(), byte: HEAD_BYTES, end: None }
     }
 }
 
