@@ -63,16 +63,18 @@ use std::thread::{self, JoinHandle};
 
 use crate::limits::BATCH_EVENTS_MAX;
 use crate::{
-    Append, AppendError, Batch, Draft, Located, Log, Place, Position, ReadBudget, ReadError, Span, Timestamp, Topics,
-    Usage,
+    Append, AppendError, Batch, Draft, Located, Log, Place, Position, ReadBudget, ReadError, RecordRef, Span,
+    Timestamp, Topics, Usage,
 };
 
 pub use damage::{Damage, DamageKind};
 pub use inspection::{Info, Inspection, Records};
 pub use settings::{DiskSettings, Durability};
+pub(crate) use stored::StoredTopics;
 
 use damage::Unreadable;
 use history::History;
+use reading::{Collecting, Showing};
 use recovery::Recovered;
 use shared::Shared;
 use state::State;
@@ -143,8 +145,11 @@ impl DiskLog {
         let work = Work::new(active.segment.head.sequence + 1);
         let shared = Shared::new(folder, (sizes, settings.durability), state.key, history, work);
         let shared = Arc::new(shared);
-        // Retention may ask for less than before.
+        // Retention may ask for less than before, and events have aged meanwhile: nobody shall read them again.
         shared.trim(settings.now, 1);
+        while keeper::read_oldest(&shared) {
+            shared.trim(settings.now, 1);
+        }
         let started = |error| OpenError::Io(shared.folder.path(""), error);
         let keeper = {
             let shared = shared.clone();
@@ -193,7 +198,19 @@ impl Log for DiskLog {
     }
 
     fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, ReadError> {
-        reading::read(&self.shared, after, topics, budget)
+        let mut collecting = Collecting::new(&self.shared);
+        let end = reading::read(&self.shared, after, topics, budget, &mut collecting)?;
+        Ok(Batch { records: collecting.records, end })
+    }
+
+    fn visit(
+        &self,
+        after: Position,
+        topics: Topics<'_>,
+        budget: ReadBudget,
+        visitor: &mut dyn FnMut(RecordRef<'_>),
+    ) -> Result<Position, ReadError> {
+        reading::read(&self.shared, after, topics, budget, &mut Showing(visitor))
     }
 
     fn locate(&self, position: Position) -> Located {

@@ -23,6 +23,8 @@ mod position;
 
 mod record;
 
+mod record_ref;
+
 mod retention;
 
 mod log;
@@ -40,4 +42,5 @@ pub use log::{Append, Batch, Located, Log, Place, ReadBudget, ReadError, Span, T
 pub use memory::MemoryLog;
 pub use position::{Epoch, NotAPosition, Position};
 pub use record::{Draft, Frame, Id, Record, Timestamp, TopicList, Visibility};
+pub use record_ref::{RecordRef, TopicsRef};
 pub use retention::Retention;

@@ -27,10 +27,15 @@ pub(crate) const GROUP_BYTES_MAX: usize = 4 << 20;
 pub(crate) const QUEUE_BATCHES_MAX: usize = 1 << 16;
 pub(crate) const QUEUE_BYTES_MAX: usize = 256 << 20;
 
-/// A segment, in bytes, unless `retain_bytes` asks for less: as much is read again after a crash, in some 0.1 seconds.
-pub(crate) const SEGMENT_BYTES_MAX: u64 = 64 << 20;
+/// A segment, in bytes, unless `retain_bytes` asks for less: as much is read again after a crash, in some 0.1 seconds,
+/// and files take a segment and a quarter more than the history they keep: 60 MiB.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 48 << 20;
 /// The least: the slack of `retain_bytes` is never below it, and smaller files would only be more files.
 pub(crate) const SEGMENT_BYTES_MIN: u64 = 1 << 20;
+
+/// Room is taken ahead by this share of a segment: what no event needs yet counts against the disk all the same, and each
+/// step costs the next sync a change of the file's size.
+pub(crate) const ROOM_SHARE: u64 = 8;
 
 /// Records of a segment: with the terms it bounds the index of the active segment, of 4 bytes a record and more.
 pub(crate) const SEGMENT_RECORDS_MAX: u64 = 1 << 20;

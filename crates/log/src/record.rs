@@ -63,8 +63,8 @@ impl Frame {
 
     /// The frame of the record at `position`.
     #[must_use]
-    pub fn seal(&self, position: Position) -> Bytes {
-        let Some(slot) = self.slot else { return self.bytes.clone() };
+    pub fn seal(self, position: Position) -> Bytes {
+        let Some(slot) = self.slot else { return self.bytes };
         let text = position.to_string();
         let (before, after) = self.bytes.split_at(slot);
         [before, text.as_bytes(), after].concat().into()

@@ -12,3 +12,4 @@ mod seam;
 mod shards;
 mod stop;
 mod subscribe;
+mod trouble;

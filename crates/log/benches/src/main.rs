@@ -26,6 +26,9 @@ use measure::Table;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
+    if std::env::args().nth(1).as_deref() == Some(history::MEMORY) {
+        return history::print_memory(arguments.nth(1).expect("a folder").as_ref());
+    }
     let mut number = |default| arguments.next().map_or(default, |text| text.parse().expect("a number"));
     let (events, rounds) = (number(5_000_000), number(3));
     let folder = arguments.next().map_or_else(std::env::temp_dir, PathBuf::from);

@@ -15,7 +15,8 @@ pub(super) struct Group {
     pub(super) bytes: Vec<u8>,
     /// The records, and where in the bytes each begins.
     pub(super) records: Vec<(Arc<Record>, usize)>,
-    answers: Vec<(Answer, usize)>,
+    /// Who waits, for where its batch begins, and of how many events it is.
+    answers: Vec<(Answer, Position, u64)>,
     /// The ids among the records, each with the first record that has it.
     ids: HashMap<Arc<str>, Position>,
 }
@@ -42,42 +43,44 @@ impl Group {
     }
 
     /// Encodes a batch; `firsts` are the earlier records with the same ids.
-    pub(super) fn add(&mut self, base: &Base, batch: &[Arc<Record>], firsts: &[Option<Position>]) {
+    pub(super) fn add(&mut self, base: &Base, batch: Vec<Arc<Record>>, firsts: &[Option<Position>]) {
         let count = batch.len();
-        for (index, (record, first)) in batch.iter().zip(firsts).enumerate() {
+        for (index, (record, first)) in batch.into_iter().zip(firsts).enumerate() {
             let at = self.bytes.len();
             let placing = Placing { group_distance: at as u64, continues: index + 1 < count, first: *first };
-            encode(&mut self.bytes, base, record, placing);
-            self.records.push((record.clone(), at));
+            encode(&mut self.bytes, base, &record, placing);
+            self.records.push((record, at));
         }
     }
 
-    /// Takes back what was added past so many bytes.
-    pub(super) fn cut(&mut self, bytes: usize) {
+    /// Gives back the batch that was added last, at so many bytes.
+    pub(super) fn take_back(&mut self, bytes: usize) -> Vec<Arc<Record>> {
         self.bytes.truncate(bytes);
-        while self.records.pop_if(|(_, at)| *at >= bytes).is_some() {}
+        let first = self.records.partition_point(|(_, at)| *at < bytes);
+        self.records.drain(first..).map(|(record, _)| record).collect()
     }
 
-    /// The batch that was added stays: `answer` waits for it.
-    pub(super) fn keep(&mut self, answer: Answer, batch: &[Arc<Record>], firsts: &[Option<Position>]) {
-        for (record, first) in batch.iter().zip(firsts) {
+    /// The batch that was added last stays: `answer` waits for it.
+    pub(super) fn keep(&mut self, answer: Answer, first: Position, firsts: &[Option<Position>]) {
+        let batch = &self.records[self.records.len() - firsts.len()..];
+        for ((record, _), first) in batch.iter().zip(firsts) {
             if let Id::Chosen(id) = &record.id {
                 self.ids.entry(id.clone()).or_insert_with(|| first.unwrap_or(record.position));
             }
         }
-        self.answers.push((answer, batch.len()));
+        self.answers.push((answer, first, firsts.len() as u64));
     }
 
     /// Tells every publisher that its batch is stored.
     pub(super) fn confirm(self) {
-        let mut positions = self.records.iter().map(|(record, _)| record.position);
-        for (answer, count) in self.answers {
-            answer.give(Ok(positions.by_ref().take(count).collect()));
+        for (answer, first, count) in self.answers {
+            let offsets = first.offset..first.offset + count;
+            answer.give(Ok(offsets.map(|offset| Position { offset, ..first }).collect()));
         }
     }
 
     /// Tells every publisher that its batch is not confirmed.
     pub(super) fn fail(self, error: impl Fn() -> AppendError) {
-        self.answers.into_iter().for_each(|(answer, _)| answer.give(Err(error())));
+        self.answers.into_iter().for_each(|(answer, ..)| answer.give(Err(error())));
     }
 }

@@ -155,21 +155,26 @@ impl History {
         if after < self.recent.after {
             return None;
         }
-        let mut reading = Taking { budget, batch: Batch { records: Vec::new(), end: after } };
+        let mut taking = Taking::new(budget);
+        let mut batch = Batch { records: Vec::new(), end: after };
         let first = self.recent.records.partition_point(|record| record.position <= after);
         if matches!(topics, Topics::Any(_)) && self.recent.records.len() - first > RECENT_LOOKS_MAX {
             return None;
         }
         for record in self.recent.records.range(first..) {
-            if !reading.examine()
-                || (topics.admit(&record.topics) && !reading.take(record.frame.len(), || record.clone()))
-            {
-                return Some(reading.batch);
+            if !taking.examine() {
+                return Some(batch);
             }
-            reading.batch.end = record.position;
+            if topics.admit(&record.topics) {
+                if !taking.take(record.frame.len()) {
+                    return Some(batch);
+                }
+                batch.records.push(record.clone());
+            }
+            batch.end = record.position;
         }
-        reading.batch.end = reading.batch.end.max(self.tail());
-        Some(reading.batch)
+        batch.end = batch.end.max(self.tail());
+        Some(batch)
     }
 
     /// The segment with the first record past `after`, if there is one.
@@ -180,18 +185,28 @@ impl History {
         Some(Stretch { segment: entry.segment.clone(), from, end: entry.end, last: entry.last })
     }
 
-    /// Shows what was appended to the last segment.
-    pub(super) fn commit(&mut self, records: impl Iterator<Item = Arc<Record>>, end: u32) {
-        let Some(entry) = self.entries.back_mut() else { return };
-        entry.end = end;
+    /// Shows what was appended to the last segment, and gives its retained bytes. What leaves the memory for it is added
+    /// to `left`.
+    pub(super) fn commit(
+        &mut self,
+        records: impl Iterator<Item = Arc<Record>>,
+        end: u32,
+        left: &mut Vec<Arc<Record>>,
+    ) -> u64 {
+        let Some(entry) = self.entries.back_mut() else { return 0 };
+        let (mut count, mut bytes) = (0, 0);
         for record in records {
             entry.last = record.position;
-            entry.records += 1;
-            entry.retained_bytes += record.retained_bytes();
-            self.records += 1;
-            self.retained_bytes += record.retained_bytes();
-            self.recent.push(record);
+            count += 1;
+            bytes += record.retained_bytes();
+            self.recent.push(record, left);
         }
+        entry.end = end;
+        entry.records += count;
+        entry.retained_bytes += bytes;
+        self.records += count;
+        self.retained_bytes += bytes;
+        bytes
     }
 
     /// Begins a segment, at the tail.
@@ -273,13 +288,14 @@ impl History {
 const NOWHERE: Position = Position::start_of(crate::Epoch(0));
 
 impl Recent {
-    fn push(&mut self, record: Arc<Record>) {
+    fn push(&mut self, record: Arc<Record>, left: &mut Vec<Arc<Record>>) {
         self.bytes += recent_bytes(&record);
         self.records.push_back(record);
         while self.bytes > self.bytes_max {
             let Some(oldest) = self.records.pop_front() else { return };
             self.bytes -= recent_bytes(&oldest);
             self.after = oldest.position;
+            left.push(oldest);
         }
     }
 
@@ -296,17 +312,24 @@ fn recent_bytes(record: &Record) -> usize {
     record.frame.len() + RECENT_OVERHEAD_BYTES
 }
 
-/// A read in progress: what it has, and what it may still take.
+/// What a read in progress may still take.
 #[derive(Debug)]
 pub(super) struct Taking {
-    pub(super) budget: ReadBudget,
-    pub(super) batch: Batch,
+    budget: ReadBudget,
+    has_taken: bool,
 }
 
 impl Taking {
-    /// Makes room for so many records more, if the budget allows as many.
-    pub(super) fn expect(&mut self, records: usize) {
-        self.batch.records.reserve(records.min(self.budget.records));
+    pub(super) fn new(budget: ReadBudget) -> Self {
+        Self { budget, has_taken: false }
+    }
+
+    pub(super) fn budget(&self) -> ReadBudget {
+        self.budget
+    }
+
+    pub(super) fn has_taken(&self) -> bool {
+        self.has_taken
     }
 
     /// Counts a record that is looked at. False if that was one too many.
@@ -316,13 +339,13 @@ impl Taking {
         may
     }
 
-    /// Adds a record if the budget allows it. The first always fits, or a large one would stop the reader for good.
-    pub(super) fn take(&mut self, frame_bytes: usize, record: impl FnOnce() -> Arc<Record>) -> bool {
-        let fits = self.budget.records > 0 && (self.batch.records.is_empty() || frame_bytes <= self.budget.bytes);
+    /// Takes a record if the budget allows it. The first always fits, or a large one would stop the reader for good.
+    pub(super) fn take(&mut self, frame_bytes: usize) -> bool {
+        let fits = self.budget.records > 0 && (!self.has_taken || frame_bytes <= self.budget.bytes);
         if fits {
+            self.has_taken = true;
             self.budget.records -= 1;
             self.budget.bytes = self.budget.bytes.saturating_sub(frame_bytes);
-            self.batch.records.push(record());
         }
         fits
     }

@@ -254,7 +254,7 @@ impl Records<'_> {
             && let Step::Record(byte, view) = scan.next().map_err(&failed)?
         {
             self.byte = byte as u32 + view.size as u32;
-            let frame = Bytes::copy_from_slice(view.frame_bytes());
+            let frame = Bytes::copy_from_slice(view.frame);
             records.push(record(&view, frame, &mut names));
         }
         self.chunk = records.into_iter();

@@ -20,7 +20,7 @@ pub(super) fn run(shared: &Shared) {
     while let Some(task) = shared.work.task() {
         match task {
             Task::Prepare(sequence) => {
-                let file = prepare(&*shared.folder, sequence, shared.sizes.segment_bytes);
+                let file = prepare(&*shared.folder, sequence, shared.sizes.room_bytes);
                 shared.work.prepared(sequence, file);
             }
             Task::Seal(segment, summary) => {
@@ -117,18 +117,22 @@ fn remove(folder: &dyn Folder, sequence: u64) -> io::Result<()> {
     folder.sync()
 }
 
-/// Reads what trimming needs to know of the oldest records, and trims.
+/// Reads what trimming needs to know of the oldest records, and trims as far as that goes: other tasks come between.
 fn trim(shared: &Shared, now: Timestamp, least: u64) {
-    let unread = shared.history().oldest_unread();
-    if let Some((entry, from)) = unread {
-        let sequence = entry.segment.head.sequence;
-        let records = oldest(&entry.segment, from, entry.end, (entry.last, entry.records, entry.retained_bytes));
-        shared.history_mut().add_oldest(sequence, records);
-    }
+    read_oldest(shared);
     // Somebody else may have asked for an earlier time while this was asked for.
     if shared.history().knows_oldest() {
         shared.trim(now, least);
     }
+}
+
+/// Reads what trimming needs to know next. False if it knows enough, or there is no more.
+pub(super) fn read_oldest(shared: &Shared) -> bool {
+    let Some((entry, from)) = shared.history().oldest_unread() else { return false };
+    let sequence = entry.segment.head.sequence;
+    let records = oldest(&entry.segment, from, entry.end, (entry.last, entry.records, entry.retained_bytes));
+    shared.history_mut().add_oldest(sequence, records);
+    true
 }
 
 /// The records from byte `from` on. If one is damaged, the rest counts as one, so that the history can still be trimmed.

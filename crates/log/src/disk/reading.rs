@@ -15,45 +15,95 @@ use crate::disk::stored::{Decoded, View, decode, needed};
 use crate::limits::{
     NAME_BYTES_MAX, NAMES, POSTINGS_MAX, READ_CHUNK_BYTES, READ_RECORD_BYTES, SPARE_BUFFERS_MAX, SPARE_NAMES_MAX,
 };
-use crate::{Batch, Position, ReadBudget, ReadError, Record, Topics};
+use crate::{Batch, Position, ReadBudget, ReadError, Record, RecordRef, Topics};
 
-/// At most `budget` of the records past `after` that have one of `topics`.
-pub(super) fn read(
+/// What a read does with the records that it finds.
+pub(super) trait Receiver {
+    /// One that lies in `chunk`.
+    fn stored(&mut self, view: &View<'_>, chunk: &Bytes);
+
+    /// Those that are in memory.
+    fn recent(&mut self, records: Vec<Arc<Record>>);
+}
+
+/// Makes a record of each, whose frame is a part of the chunk, not a copy.
+pub(super) struct Collecting {
+    pub(super) records: Vec<Arc<Record>>,
+    names: Names,
+}
+
+/// Shows each where it lies.
+pub(super) struct Showing<'v>(pub(super) &'v mut dyn FnMut(RecordRef<'_>));
+
+impl Collecting {
+    pub(super) fn new(shared: &Shared) -> Self {
+        Self { records: Vec::new(), names: shared.names.take() }
+    }
+}
+
+impl Receiver for Collecting {
+    fn stored(&mut self, view: &View<'_>, chunk: &Bytes) {
+        let frame = chunk.slice_ref(view.frame);
+        self.records.push(Arc::new(record(view, frame, &mut self.names)));
+    }
+
+    fn recent(&mut self, records: Vec<Arc<Record>>) {
+        self.records = records;
+    }
+}
+
+impl Receiver for Showing<'_> {
+    fn stored(&mut self, view: &View<'_>, _chunk: &Bytes) {
+        (self.0)(view.as_ref());
+    }
+
+    fn recent(&mut self, records: Vec<Arc<Record>>) {
+        records.iter().for_each(|record| (self.0)(RecordRef::from(&**record)));
+    }
+}
+
+/// Gives `receiver` at most `budget` of the records past `after` that have one of `topics`, and returns where to read on.
+pub(super) fn read<R: Receiver>(
     shared: &Shared,
     after: Position,
     topics: Topics<'_>,
     budget: ReadBudget,
-) -> Result<Batch, ReadError> {
+    receiver: &mut R,
+) -> Result<Position, ReadError> {
     let terms: Vec<u64> = match topics {
         Topics::All => Vec::new(),
         Topics::Any(set) => set.iter().map(|topic| shared.key.topic(topic)).collect(),
     };
-    let taking = Taking { budget, batch: Batch { records: Vec::new(), end: after } };
-    let mut reading = Reading { shared, topics, terms, taking, window: Window::default(), names: shared.names.take() };
+    let (taking, window) = (Taking::new(budget), Window::default());
+    let mut reading = Reading { shared, topics, terms, taking, end: after, window, receiver };
     loop {
-        let at = reading.taking.batch.end;
-        let stretch = {
+        let at = reading.end;
+        let (recent, stretch) = {
             let history = shared.history();
             if at < history.span().start {
                 // What has been read so far is whole; the next read tells.
-                return if at > after { Ok(reading.taking.batch) } else { Err(ReadError::Expired) };
+                return if at > after { Ok(at) } else { Err(ReadError::Expired) };
             }
-            if reading.taking.batch.records.is_empty()
-                && let Some(batch) = history.read_recent(at, topics, reading.taking.budget)
-            {
-                return Ok(batch);
-            }
-            history.stretch_after(at)
+            let recent = if reading.taking.has_taken() {
+                None
+            } else {
+                history.read_recent(at, topics, reading.taking.budget())
+            };
+            (recent, history.stretch_after(at))
         };
-        let Some(stretch) = stretch else { return Ok(reading.taking.batch) };
+        if let Some(Batch { records, end }) = recent {
+            reading.receiver.recent(records);
+            return Ok(end);
+        }
+        let Some(stretch) = stretch else { return Ok(at) };
         reading.window = Window::default();
         let read = match topics {
             Topics::All => reading.scan(&stretch),
             Topics::Any(_) => reading.seek(&stretch),
         };
         match read.map_err(|error| ReadError::Failed(Box::new(error)))? {
-            ControlFlow::Continue(()) => reading.taking.batch.end = stretch.last.max(at),
-            ControlFlow::Break(()) => return Ok(reading.taking.batch),
+            ControlFlow::Continue(()) => reading.end = stretch.last.max(at),
+            ControlFlow::Break(()) => return Ok(reading.end),
         }
     }
 }
@@ -95,42 +145,40 @@ pub(super) fn position_of(shared: &Shared, id: &str) -> Result<Option<Position>,
 /// Places of an id that are looked up at once: more than one are hashes that collide.
 const ID_POSTINGS: usize = 16;
 
-/// Bytes of a small record, to make room for as many.
-const RECORD_BYTES_LIKELY: usize = 256;
-
-struct Reading<'a> {
+struct Reading<'a, R> {
     shared: &'a Shared,
     topics: Topics<'a>,
     terms: Vec<u64>,
     taking: Taking,
+    /// The last position looked at.
+    end: Position,
     window: Window,
-    names: Names,
+    receiver: &'a mut R,
 }
 
-impl Reading<'_> {
+impl<R: Receiver> Reading<'_, R> {
     /// Reads every record of the stretch, until the budget is used up.
     fn scan(&mut self, stretch: &Stretch) -> Result<ControlFlow<()>, Unreadable> {
-        let after = self.taking.batch.end;
+        let after = self.end;
         let segment = &*stretch.segment;
         let mut byte = segment.seek(after).map_err(Unreadable::failed(segment.path()))?.max(stretch.from);
         while byte < stretch.end {
-            // About what the budget allows: a record is a little larger than its frame.
-            let wanted = self.taking.budget.bytes.saturating_mul(5) / 4;
-            let hint = wanted.saturating_add(READ_RECORD_BYTES).min(READ_CHUNK_BYTES);
+            // A little more than the budget's frames: what is read past it is copied in vain, which is what replay costs
+            // most, and a rest takes another small read.
+            let budget = self.taking.budget().bytes;
+            let hint = budget.saturating_add(budget / 8).clamp(READ_RECORD_BYTES, READ_CHUNK_BYTES);
             let chunk = self.window.from(Some(&self.shared.buffers), segment, (byte, stretch.end), hint)?;
             // All that lies whole in the chunk.
-            self.taking.expect(chunk.len() / RECORD_BYTES_LIKELY);
             let mut at = 0;
-            while let Decoded::Record(view) = decode(chunk.get(at..).unwrap_or_default(), &segment.head.base) {
-                let frame_at = at;
+            while let Decoded::Record(view) = &decode(chunk.get(at..).unwrap_or_default(), &segment.head.base) {
                 at += view.size;
                 if view.position <= after {
                     continue;
                 }
-                if !self.taking.examine() || !self.take(&view, &chunk, frame_at) {
+                if !self.taking.examine() || !self.take(view, &chunk) {
                     return Ok(ControlFlow::Break(()));
                 }
-                self.taking.batch.end = view.position;
+                self.end = view.position;
             }
             if at == 0 {
                 return Err(segment.damage(byte.into(), DamageKind::Record).into());
@@ -142,12 +190,12 @@ impl Reading<'_> {
 
     /// Reads the records of the stretch that the index has for the topics.
     fn seek(&mut self, stretch: &Stretch) -> Result<ControlFlow<()>, Unreadable> {
-        let after = self.taking.batch.end;
+        let after = self.end;
         let segment = &*stretch.segment;
         let failed = Unreadable::failed(segment.path());
         // Where the records past the cursor begin, only once it is known that there is something.
         let mut from = None;
-        let limit = (POSTINGS_MAX / self.terms.len().max(1)).min(self.taking.budget.examined).max(16);
+        let limit = (POSTINGS_MAX / self.terms.len().max(1)).min(self.taking.budget().examined).max(16);
         let mut places = Vec::new();
         loop {
             let mut horizon = stretch.end;
@@ -202,20 +250,22 @@ impl Reading<'_> {
         // The index holds hashes: only the record says what its topics are.
         let wanted = match self.topics {
             Topics::All => true,
-            Topics::Any(set) => view.each_topic().any(|topic| set.contains(topic)),
+            Topics::Any(set) => view.as_ref().is_of(set),
         };
-        if !self.taking.examine() || (wanted && !self.take(&view, &bytes, 0)) {
+        if !self.taking.examine() || (wanted && !self.take(&view, &bytes)) {
             return Ok(ControlFlow::Break(()));
         }
-        self.taking.batch.end = view.position;
+        self.end = view.position;
         Ok(ControlFlow::Continue(()))
     }
 
-    /// Takes the record that begins at byte `at` of `chunk`. Its frame is a part of the chunk, not a copy.
-    fn take(&mut self, view: &View<'_>, chunk: &Bytes, at: usize) -> bool {
-        let names = &mut self.names;
-        let frame = || chunk.slice(at + view.frame.start..at + view.frame.end);
-        self.taking.take(view.frame.len(), || Arc::new(record(view, frame(), names)))
+    /// Takes a record that lies in `chunk`, if the budget allows it.
+    fn take(&mut self, view: &View<'_>, chunk: &Bytes) -> bool {
+        let fits = self.taking.take(view.frame.len());
+        if fits {
+            self.receiver.stored(view, chunk);
+        }
+        fits
     }
 }
 
@@ -223,7 +273,7 @@ impl Reading<'_> {
 pub(super) fn record(view: &View<'_>, frame: Bytes, names: &mut Names) -> Record {
     Record {
         position: view.position,
-        topics: view.each_topic().map(|topic| names.share(topic)).collect(),
+        topics: view.topics.map(|topic| names.share(topic)).collect(),
         id: view.id(),
         visibility: view.visibility,
         time: view.time,

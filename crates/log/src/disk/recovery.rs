@@ -323,10 +323,8 @@ fn go_on(folder: &dyn Folder, sizes: &Sizes, last: Option<&Entry>) -> Result<Act
     let Some(Entry { segment, end, last, records, retained_bytes }) = last.cloned() else {
         return Err(Unreadable::Failed(folder.path(""), io::ErrorKind::NotFound.into()));
     };
-    let size = sizes.segment_bytes.max(end.into());
-    // Without room for more the next event begins another segment.
-    let size = if segment.file.allocate(size).is_ok() { size } else { end.into() };
-    Ok(Active { segment, size, end, records, retained_bytes, last })
+    let (size, room) = (sizes.segment_bytes.max(end.into()), end.into());
+    Ok(Active { segment, size, room, end, records, retained_bytes, last })
 }
 
 /// Begins a segment in a new epoch: positions past the tail may have been given out.
@@ -348,7 +346,7 @@ fn open_epoch(
     }
     let head = Head { sequence, base: Base { position: start, time: now }, before };
     let path = folder.path(&events_name(sequence));
-    let file = prepare(folder, sequence, sizes.segment_bytes)
+    let file = prepare(folder, sequence, sizes.room_bytes)
         .and_then(|file| {
             write_full(&*file, &head.encode(), 0)?;
             file.sync()?;
@@ -358,6 +356,6 @@ fn open_epoch(
     let segment = Arc::new(Segment::new(head, file, path, Index::Memory(Terms::default())));
     let entry = Entry { segment: segment.clone(), end: HEAD_BYTES, last: start, records: 0, retained_bytes: 0 };
     entries.push_back(entry);
-    let size = sizes.segment_bytes;
-    Ok(Active { segment, size, end: HEAD_BYTES, records: 0, retained_bytes: 0, last: start })
+    let (size, room) = (sizes.segment_bytes, sizes.room_bytes);
+    Ok(Active { segment, size, room, end: HEAD_BYTES, records: 0, retained_bytes: 0, last: start })
 }

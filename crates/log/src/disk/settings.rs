@@ -1,6 +1,6 @@
 //! How a disk log behaves.
 
-use crate::limits::{SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_RECORDS_MAX, TERM_BYTES};
+use crate::limits::{ROOM_SHARE, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENT_RECORDS_MAX, TERM_BYTES};
 use crate::{Retention, Timestamp};
 
 /// When an event counts as stored.
@@ -32,8 +32,9 @@ pub struct DiskSettings {
     pub index_bytes: usize,
     /// Bytes of memory for the newest records, 16 MiB unless set: readers that are no further behind read no file.
     pub recent_bytes: usize,
-    /// Bytes of a segment file; a sixteenth of the byte limit, within 1 to 64 MiB, unless set. Files take at most three
-    /// of it more than the history they keep.
+    /// Bytes of a segment file; a twentieth of the byte limit, within 1 to 48 MiB, unless set. Files take at most one and
+    /// a quarter of it more than the history they keep: what is trimmed of the oldest one, and the room taken ahead in the
+    /// active one and for the next.
     pub segment_bytes: Option<u64>,
 }
 
@@ -53,12 +54,14 @@ impl DiskSettings {
     }
 
     pub(super) fn sizes(&self) -> Sizes {
-        let by_retention = self.retention.bytes.unwrap_or(u64::MAX) / 16;
+        let by_retention = self.retention.bytes.unwrap_or(u64::MAX) / 20;
         let derived = by_retention.clamp(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX);
         // A quarter for the active segment's index, as much for the one being sealed, half for the filters.
         let terms_max = (self.index_bytes / 4 / TERM_BYTES).max(1024);
+        let segment_bytes = self.segment_bytes.unwrap_or(derived).clamp(4096, u64::from(u32::MAX / 2));
         Sizes {
-            segment_bytes: self.segment_bytes.unwrap_or(derived).clamp(4096, u64::from(u32::MAX / 2)),
+            segment_bytes,
+            room_bytes: segment_bytes / ROOM_SHARE,
             records_max: SEGMENT_RECORDS_MAX.min(terms_max as u64 * 4),
             terms_max,
             filter_bytes: self.index_bytes / 2,
@@ -71,6 +74,8 @@ impl DiskSettings {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sizes {
     pub(super) segment_bytes: u64,
+    /// Room that is taken ahead.
+    pub(super) room_bytes: u64,
     pub(super) records_max: u64,
     pub(super) terms_max: usize,
     pub(super) filter_bytes: usize,

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -94,7 +94,8 @@ impl SystemFolder {
     /// Makes the folder if there is none.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
         if !path.is_dir() {
-            fs::create_dir_all(path)?;
+            // Whatever the umask: private events are in it.
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
             // Its name must last as well.
             if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 fs::File::open(parent)?.sync_all()?;

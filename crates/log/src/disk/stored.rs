@@ -16,11 +16,9 @@
 //! record of a later group proves that an earlier place was whole once: that tells damage from a torn tail. CONTINUES
 //! says that the next record is of the same batch, which is kept whole or not at all.
 
-use std::ops::Range;
-
 use crate::disk::fields::{Fields, put_varint, unzigzag, zigzag};
 use crate::limits::BATCH_BYTES_MAX;
-use crate::{Epoch, Id, Position, Record, Timestamp, Visibility};
+use crate::{Epoch, Id, Position, Record, RecordRef, Timestamp, Visibility};
 
 pub(super) const HEADER_BYTES: usize = 10;
 
@@ -125,14 +123,18 @@ pub(super) struct View<'a> {
     pub(super) visibility: Visibility,
     pub(super) placing: Placing,
     pub(super) id: Option<&'a str>,
-    /// Where the frame lies in the bytes.
-    pub(super) frame: Range<usize>,
+    pub(super) topics: StoredTopics<'a>,
+    pub(super) frame: &'a [u8],
     /// Bytes of the whole.
     pub(super) size: usize,
-    topics: usize,
-    lens: &'a [u8],
+}
+
+/// The topics of a record, as they lie: how long each is, and one text, with the record's id at its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct StoredTopics<'a> {
+    left: usize,
+    lens: Fields<'a>,
     text: &'a str,
-    frame_bytes: &'a [u8],
 }
 
 /// Decodes the record at the start of `bytes`.
@@ -166,7 +168,7 @@ fn view<'a>(body: &'a [u8], flags: u8, base: &Base) -> Option<View<'a>> {
     let offset = base.position.offset.checked_add(fields.varint()?)?;
     let time = Timestamp(base.time.0.wrapping_add(unzigzag(fields.varint()?) as u64));
     let topics = fields.length()?;
-    let lens = fields.0;
+    let lens = fields;
     // A topic takes a byte for its length at least, so this ends with the body.
     let mut topics_len = 0_usize;
     for _ in 0..topics {
@@ -177,45 +179,39 @@ fn view<'a>(body: &'a [u8], flags: u8, base: &Base) -> Option<View<'a>> {
         if has(REPEATS) { Some(Position { epoch: Epoch(fields.varint()?), offset: fields.varint()? }) } else { None };
     let text = str::from_utf8(fields.take(topics_len.checked_add(id_len)?)?).ok()?;
     let id = text.get(topics_len..)?;
-    let size = HEADER_BYTES + body.len();
     let view = View {
         position: Position { offset, ..base.position },
         time,
         visibility: if has(PRIVATE) { Visibility::Private } else { Visibility::Public },
         placing: Placing { group_distance, continues: has(CONTINUES), first },
         id: has(CHOSEN).then_some(id),
-        frame: size - fields.0.len()..size,
-        size,
-        topics,
-        lens,
-        text,
-        frame_bytes: fields.0,
+        topics: StoredTopics { left: topics, lens, text },
+        frame: fields.0,
+        size: HEADER_BYTES + body.len(),
     };
-    (topics == 1 || view.topics().all(|topic| topic.is_some())).then_some(view)
+    (topics == 1 || view.topics.count() == topics).then_some(view)
+}
+
+impl<'a> Iterator for StoredTopics<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.left = self.left.checked_sub(1)?;
+        let (topic, rest) = self.text.split_at_checked(self.lens.length()?)?;
+        self.text = rest;
+        Some(topic)
+    }
 }
 
 impl<'a> View<'a> {
-    /// The topics; `None` stands for one that is cut within a character, of which a view that was given out has none.
-    fn topics(&self) -> impl Iterator<Item = Option<&'a str>> + use<'a> {
-        let (mut lens, mut rest) = (Fields(self.lens), self.text);
-        (0..self.topics).map(move |_| {
-            let (topic, following) = rest.split_at_checked(lens.length()?)?;
-            rest = following;
-            Some(topic)
-        })
-    }
-
-    pub(super) fn each_topic(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.topics().map(Option::unwrap_or_default)
-    }
-
     /// What it counts towards `retain_bytes`: as [`Record::retained_bytes`] says.
     pub(super) fn retained_bytes(&self) -> u64 {
-        crate::record::retained_bytes(self.text.len() + self.frame.len(), self.topics)
+        crate::record::retained_bytes(self.topics.text.len() + self.frame.len(), self.topics.left)
     }
 
-    pub(super) fn frame_bytes(&self) -> &'a [u8] {
-        self.frame_bytes
+    pub(super) fn as_ref(&self) -> RecordRef<'a> {
+        let Self { position, topics, visibility, time, frame, .. } = *self;
+        RecordRef { position, topics: topics.into(), visibility, time, frame }
     }
 
     pub(super) fn id(&self) -> Id {
@@ -269,8 +265,8 @@ mod tests {
             prop_assert_eq!(view.time, record.time);
             prop_assert_eq!(view.visibility, record.visibility);
             prop_assert_eq!(view.id(), record.id.clone());
-            prop_assert_eq!(view.each_topic().collect::<Vec<_>>(), topics);
-            prop_assert_eq!(&bytes[view.frame.clone()], &frame);
+            prop_assert_eq!(view.topics.collect::<Vec<_>>(), topics);
+            prop_assert_eq!(view.frame, &frame);
             prop_assert_eq!(view.placing.group_distance, group_distance);
             prop_assert_eq!((view.placing.continues, view.placing.first, view.size), (continues, first, size));
             prop_assert_eq!(view.retained_bytes(), record.retained_bytes());
@@ -291,7 +287,7 @@ mod tests {
             let checksum = crc32fast::hash(&framed[4..]);
             framed[..4].copy_from_slice(&checksum.to_le_bytes());
             if let Decoded::Record(view) = decode(&framed, &base()) {
-                view.each_topic().for_each(drop);
+                view.topics.for_each(drop);
                 prop_assert_eq!(view.size, framed.len());
             }
         }

@@ -37,7 +37,7 @@ impl Key {
     /// The terms of a record, each once for each time it is named.
     pub(super) fn terms_of<'a>(&self, view: &View<'a>) -> impl Iterator<Item = u64> + use<'a> {
         let key = *self;
-        view.each_topic().map(move |topic| key.topic(topic)).chain(view.id.map(|id| key.id(id)))
+        view.topics.map(move |topic| key.topic(topic)).chain(view.id.map(|id| key.id(id)))
     }
 }
 

@@ -105,6 +105,15 @@ fn a_second_process_is_refused() {
 }
 
 #[test]
+fn a_new_folder_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("new");
+    let _log = DiskLog::open(&folder, DiskSettings::new(Retention::default(), NOW)).unwrap();
+    assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700, "private events are in it");
+}
+
+#[test]
 fn a_batch_larger_than_a_segment_is_stored_and_one_over_the_limit_is_not() {
     let disk = TestDisk::new(1);
     let log = open(&disk, small(Retention::default())).unwrap();

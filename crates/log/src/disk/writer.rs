@@ -24,8 +24,10 @@ use crate::{AppendError, Id, Position, Record, Timestamp};
 #[derive(Debug)]
 pub(super) struct Active {
     pub(super) segment: Arc<Segment>,
-    /// Bytes of room.
+    /// Bytes that it may grow to.
     pub(super) size: u64,
+    /// Bytes of room that were taken.
+    pub(super) room: u64,
     /// Where the next group begins: 0 if not even the head was written.
     pub(super) end: u32,
     pub(super) records: u64,
@@ -97,11 +99,11 @@ impl Writer {
             .map(|(offset, draft)| Arc::new(Record::new(draft, Position { offset, ..first })))
             .collect();
         let added = self.firsts(group, &records).and_then(|firsts| {
-            self.add(group, first, &records, &firsts)?;
+            self.add(group, first, records, &firsts)?;
             Ok(firsts)
         });
         match added {
-            Ok(firsts) => group.keep(answer, &records, &firsts),
+            Ok(firsts) => group.keep(answer, first, &firsts),
             Err(error) => answer.give(Err(error)),
         }
     }
@@ -127,7 +129,7 @@ impl Writer {
         &mut self,
         group: &mut Group,
         first: Position,
-        records: &[Arc<Record>],
+        mut records: Vec<Arc<Record>>,
         firsts: &[Option<Position>],
     ) -> Result<(), AppendError> {
         let time = records.first().map_or(Timestamp(0), |record| record.time);
@@ -136,10 +138,14 @@ impl Writer {
         if is_of_epoch && !self.is_index_full(group) {
             let before = group.bytes.len();
             group.add(&head.base, records, firsts);
-            if u64::from(self.active.end) + group.bytes.len() as u64 <= self.active.size {
-                return Ok(());
+            let end = u64::from(self.active.end) + group.bytes.len() as u64;
+            if end <= self.active.size {
+                return self.take_room(end).map_err(|error| {
+                    group.take_back(before);
+                    self.no_room(error)
+                });
             }
-            group.cut(before);
+            records = group.take_back(before);
         }
         if !self.commit(group) {
             // The position and the ids of this batch follow those of the group that failed.
@@ -152,22 +158,35 @@ impl Writer {
         group.bytes.clear();
         group.add(&base, records, firsts);
         let size = group.bytes.len() as u64 + u64::from(HEAD_BYTES);
-        group.cut(0);
+        records = group.take_back(0);
         if size > BATCH_BYTES_MAX as u64 {
             let reason = format!("a batch of {size} bytes is over the limit of {BATCH_BYTES_MAX}");
             return Err(AppendError::not_stored(reason));
         }
         let rolled = self.roll(base, size);
         *group = self.new_group();
-        rolled.map_err(|error| {
-            let reason = match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full",
-                _ => "the disk can't take more events",
-            };
-            self.set_trouble(Some(format!("{reason}: {error}")));
-            AppendError::not_stored(format!("{reason}: {error}")).with_source(error)
-        })?;
+        rolled.map_err(|error| self.no_room(error))?;
         group.add(&base, records, firsts);
+        Ok(())
+    }
+
+    fn no_room(&mut self, error: io::Error) -> AppendError {
+        let reason = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "the disk is full",
+            _ => "the disk can't take more events",
+        };
+        self.set_trouble(Some(format!("{reason}: {error}")));
+        AppendError::not_stored(format!("{reason}: {error}")).with_source(error)
+    }
+
+    /// Takes room up to `end` at least, so that a full disk shows before an event is written.
+    fn take_room(&mut self, end: u64) -> io::Result<()> {
+        let Active { segment, size, room, .. } = &mut self.active;
+        if end > *room {
+            let wanted = (end + self.shared.sizes.room_bytes).min(*size);
+            segment.file.allocate(wanted)?;
+            *room = wanted;
+        }
         Ok(())
     }
 
@@ -182,7 +201,7 @@ impl Writer {
 
     /// Begins a segment with room for `bytes` at least.
     fn roll(&mut self, base: Base, bytes: u64) -> io::Result<()> {
-        let segment_bytes = self.shared.sizes.segment_bytes;
+        let sizes = self.shared.sizes;
         let begun = self.active.end > 0;
         let old = &self.active.segment;
         if begun && self.shared.durability == Durability::Os {
@@ -202,7 +221,8 @@ impl Writer {
                 history.replace_last(segment.clone(), self.active.last);
             }
             let last = self.active.last;
-            let active = Active { segment, size: segment_bytes, end: 0, records: 0, retained_bytes: 0, last };
+            let (size, room) = (sizes.segment_bytes.max(bytes), sizes.room_bytes);
+            let active = Active { segment, size, room, end: 0, records: 0, retained_bytes: 0, last };
             std::mem::replace(&mut self.active, active)
         };
         if begun {
@@ -214,11 +234,7 @@ impl Writer {
             };
             self.shared.work.seal(old.segment, summary);
         }
-        if bytes > segment_bytes {
-            self.active.segment.file.allocate(bytes)?;
-            self.active.size = bytes;
-        }
-        Ok(())
+        self.take_room(bytes)
     }
 
     /// Has the disk take the group, shows it to readers and answers its publishers. Leaves nothing of it. False if the
@@ -241,7 +257,7 @@ impl Writer {
             group.fail(|| AppendError::maybe_stored(format!("a sync of the disk failed: {error}")));
             return false;
         }
-        self.show(&group, start as u32);
+        self.show(&mut group, start as u32);
         self.set_trouble(None);
         self.bytes = std::mem::take(&mut group.bytes);
         group.confirm();
@@ -249,7 +265,7 @@ impl Writer {
     }
 
     /// Readers see the group from here on.
-    fn show(&mut self, group: &Group, start: u32) {
+    fn show(&mut self, group: &mut Group, start: u32) {
         let Active { segment, end, records, retained_bytes, last, .. } = &mut self.active;
         *end = start + group.bytes.len() as u32;
         *records += group.records.len() as u64;
@@ -263,17 +279,19 @@ impl Writer {
                     Id::Position => None,
                 };
                 terms.add(record.position, start + *at as u32, topics.chain(id));
-                *retained_bytes += record.retained_bytes();
                 *last = record.position;
                 now = record.time;
             }
         }
+        // Freeing them takes longer than all else that is done under the lock.
+        let mut left = Vec::with_capacity(group.records.len());
         let trimmed = {
             let mut history = self.shared.history_mut();
-            history.commit(group.records.iter().map(|(record, _)| record.clone()), *end);
+            *retained_bytes += history.commit(group.records.drain(..).map(|(record, _)| record), *end, &mut left);
             // The newest stays in any case: nobody can have read it yet.
             history.trim(now, 1)
         };
+        drop(left);
         self.shared.follow_up(trimmed, now, 1);
         self.shared.tell(*last);
     }
@@ -323,7 +341,7 @@ impl Writer {
     }
 
     fn recover(&mut self) -> io::Result<()> {
-        let Active { segment, size, end, records, .. } = &mut self.active;
+        let Active { segment, size, room, end, records, .. } = &mut self.active;
         let name = events_name(segment.head.sequence);
         let file = self.shared.folder.open(&name)?;
         file.truncate((*end).into())?;
@@ -341,9 +359,9 @@ impl Writer {
             if (scanned_to, found) != (u64::from(*end), *records) {
                 return Err(io::Error::other(format!("{} is damaged at byte {scanned_to}", segment.path().display())));
             }
-            *size = (*end).into();
+            (*size, *room) = ((*end).into(), (*end).into());
         } else {
-            file.allocate(*size)?;
+            file.allocate(*room)?;
             file.sync()?;
         }
         Ok(())
