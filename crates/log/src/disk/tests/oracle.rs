@@ -79,8 +79,9 @@ impl Pair {
             }
             Operation::Reopen => {
                 self.log = None;
-                self.log = Some(open(&self.disk, self.settings.clone()).unwrap());
-                // What was trimmed by age is kept on until it is trimmed again.
+                let settings = DiskSettings { now: Timestamp(NOW.0 + self.time), ..self.settings.clone() };
+                self.log = Some(open(&self.disk, settings).unwrap());
+                // A start leaves the newest, as an append does, however old it is.
                 self.trim();
             }
         }
@@ -123,6 +124,19 @@ impl Pair {
         assert_eq!(matches!(log.read(after, topics, budget), Err(ReadError::Expired)), is_expired);
         if !is_expired {
             assert_eq!(read_from(log, after, topics, budget), read_from(&self.oracle, after, topics, budget));
+            let batch = log.read(after, topics, budget).unwrap();
+            let mut records = batch.records.iter();
+            let mut compare = |seen: RecordRef<'_>| {
+                let record = records.next().unwrap();
+                assert_eq!(
+                    (seen.position, seen.visibility, seen.time),
+                    (record.position, record.visibility, record.time)
+                );
+                assert!(seen.topics.eq(record.topics.iter().map(|topic| &**topic)), "{seen:?}");
+                assert_eq!(seen.frame, record.frame);
+            };
+            assert_eq!(log.visit(after, topics, budget, &mut compare).unwrap(), batch.end);
+            assert!(records.next().is_none());
         }
     }
 }
