@@ -23,8 +23,11 @@ pub(crate) struct Delivery {
     start: Option<Start>,
     tail: watch::Receiver<Position>,
     phase: watch::Receiver<Phase>,
-    /// When it ends, once the hub is stopping.
+    /// When it ends: once the hub is stopping, or because its token ends.
     leaves_at: Option<Instant>,
+    /// When its token ends, and nothing may be sent any more.
+    expires_at: Option<Instant>,
+    is_draining: bool,
     ended: bool,
 }
 
@@ -37,7 +40,12 @@ impl Delivery {
         phase.mark_changed();
         let budget = read_budget(subscription.selectors());
         let (cursor, start) = (start.after, Some(start));
-        Self { hub, subscription, budget, cursor, start, tail, phase, leaves_at: None, ended: false }
+        let now = Instant::now();
+        // A token may last longer than there are instants.
+        let (left, expires_at) = (subscription.left(), subscription.left().and_then(|left| now.checked_add(left)));
+        let leaves_at = left.and_then(|left| now.checked_add(hub.share_of_life(left)));
+        let (is_draining, ended) = (false, false);
+        Self { hub, subscription, budget, cursor, start, tail, phase, leaves_at, expires_at, is_draining, ended }
     }
 
     /// The chunks to send: each is what is pending, up to a bound.
@@ -59,6 +67,10 @@ impl Delivery {
         while !self.ended {
             let tail = *self.tail.borrow_and_update();
             while self.cursor < tail {
+                // Whoever reads slowly is cut off here; the rest comes after the cursor, if there is a new token.
+                if self.expires_at.is_some_and(|at| at <= Instant::now()) {
+                    return None;
+                }
                 match self.hub.log.read(self.cursor, self.subscription.topics(), self.budget) {
                     Ok(batch) => {
                         self.cursor = batch.end;
@@ -94,9 +106,11 @@ impl Delivery {
         tokio::select! {
             biased;
             _ = self.tail.changed() => {}
-            _ = self.phase.changed(), if leaves_at.is_none() => {
+            _ = self.phase.changed(), if !self.is_draining => {
                 if let Phase::Draining { begun, window } = *self.phase.borrow() {
-                    self.leaves_at = Some(begun + self.hub.share_of(window));
+                    self.is_draining = true;
+                    let leaves_at = begun + self.hub.share_of(window);
+                    self.leaves_at = Some(self.leaves_at.map_or(leaves_at, |at| at.min(leaves_at)));
                 }
             }
             () = time_to_leave => self.ended = true,

@@ -4,6 +4,8 @@ mod problem;
 
 mod form;
 
+mod credentials;
+
 mod access;
 mod cors;
 mod host;
@@ -35,8 +37,8 @@ use crate::figures::Refusal;
 impl Hub {
     /// The hub's HTTP interface, for an application that serves it with its own, merged or nested under a prefix.
     ///
-    /// It checks the `Origin` of publishers, and who may reach it otherwise is the application's to decide: what
-    /// [`run`](Self::run) adds is the check of `Host`, limits on connections, and the drain, for which there is
+    /// It asks the hub's [`Authorization`](crate::Authorization), and who may reach it otherwise is the application's to
+    /// decide: what [`run`](Self::run) adds is, without keys, the check of `Host`, limits on connections, and the drain, for which there is
     /// [`stop`](Self::stop). Nest it with a slash at the end (`nest("/hub/", …)`), because the page is at `/hub/`.
     pub fn router(&self) -> Router {
         self.routes().layer(from_fn_with_state(self.clone(), count_refusals))
@@ -65,7 +67,10 @@ impl Hub {
 
     /// What a server of its own has around whatever it answers.
     fn guarded(&self, routes: Router) -> Router {
-        routes.layer(from_fn(host::check)).layer(from_fn_with_state(self.clone(), count_refusals))
+        // Who has to show a token can't be made to lend it to a page under a foreign name: cookies are bound to names.
+        let routes =
+            if self.shared.settings.authorization.is_open() { routes.layer(from_fn(host::check)) } else { routes };
+        routes.layer(from_fn_with_state(self.clone(), count_refusals))
     }
 
     fn routes(&self) -> Router {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, Start};
 use crate::figures::{Counters, Figures};
+use crate::grant::Grant;
 use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
 use crate::recent_types::RecentTypes;
@@ -134,12 +135,12 @@ impl Hub {
         }
     }
 
-    /// Finds where a subscription starts, if one may.
-    pub(crate) fn start(&self, cursor: &Cursor) -> Result<Start, SubscribeError> {
+    /// Finds where a subscription of somebody with `grant` starts, if one may.
+    pub(crate) fn start(&self, cursor: &Cursor, grant: &Grant) -> Result<Start, SubscribeError> {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        Ok(cursor.locate(&*self.shared.log)?)
+        Ok(cursor.locate(&*self.shared.log, grant)?)
     }
 
     /// Ends every stream, spread over the drain time, and takes no publish and no subscription any more. Returns when no
@@ -261,6 +262,7 @@ impl HubBuilder {
             random: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
         };
         let hub = Hub { shared: Arc::new(shared) };
+        hub.shared.settings.authorization.keep_fresh();
         hub.keep_up();
         Ok(hub)
     }

@@ -42,6 +42,47 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const DISCARDED_BODY_BYTES_MAX: usize = 8 << 20;
 pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// A token, in bytes, before it is looked at: more than a cookie can hold, and half of the head of a request.
+pub(crate) const TOKEN_BYTES_MAX: usize = 16 << 10;
+
+/// Selectors in each list of a token: as many as a subscription may have.
+pub(crate) const TOKEN_SELECTORS_MAX: usize = 1000;
+
+/// How far the clocks of an issuer and of the hub may be apart. A subscriber gets nothing of it at the end: a stream
+/// never outlasts its token.
+pub(crate) const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
+
+/// What a token must have left for a stream to begin: two ticks of a shard, the least in which it can end cleanly.
+pub(crate) const STREAM_LIFE_MIN: Duration = Duration::from_secs(2);
+
+/// Streams end in the last tenth of their token's time, but over no more than this: a crowd that logged in together
+/// shall not come back together, and nobody shall lose much.
+pub(crate) const STREAM_END_SPREAD_MAX: Duration = Duration::from_secs(30);
+
+/// Grants that are remembered without a holder before they are looked through.
+pub(crate) const GRANTS_ROOM: usize = 1024;
+
+/// A set of published keys: the large ones, with certificates, have some 20 KiB and ten keys.
+pub(crate) const KEY_SET_BYTES_MAX: usize = 256 << 10;
+pub(crate) const KEY_SET_KEYS_MAX: usize = 64;
+
+/// How long a fetch of keys may take. Subscribers with a new key wait for it.
+pub(crate) const KEY_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often unknown keys can have keys fetched, whoever makes them up. Issuers publish a key before they use it.
+pub(crate) const KEY_FETCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often keys are fetched anyway: so long a withdrawn key still counts.
+pub(crate) const KEY_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Waits after a fetch that failed; they double. The first is how long a hub that starts before its issuer lags behind.
+pub(crate) const KEY_RETRY_MIN: Duration = Duration::from_secs(1);
+pub(crate) const KEY_RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// How long keys count while their source is away: enough for an outage, and not for good, because meanwhile one may
+/// have been withdrawn.
+pub(crate) const STALE_KEYS_MAX: Duration = Duration::from_secs(3600);
+
 /// Pairs in a form or query: a megabyte of `a&a&…` would become forty of them.
 pub(crate) const FORM_PAIRS_MAX: usize = 4096;
 

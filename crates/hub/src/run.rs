@@ -33,7 +33,7 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`RunError::Exposed`] if others than this machine could connect: without keys anyone may publish.
+    /// [`RunError::Exposed`] if others than this machine could connect, and anyone of them may publish.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let address = listener.local_addr()?;
         self.shared.settings.may_listen(address)?;
@@ -66,9 +66,10 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`RunError::Exposed`] if others than this machine could connect.
+    /// [`RunError::Exposed`] if others than this machine could connect, and no key says who may publish.
     pub fn may_listen(&self, address: SocketAddr) -> Result<(), RunError> {
-        if address.ip().is_loopback() { Ok(()) } else { Err(RunError::Exposed(address)) }
+        let is_guarded = self.authorization.guards_publishing();
+        if is_guarded || address.ip().is_loopback() { Ok(()) } else { Err(RunError::Exposed(address)) }
     }
 }
 
@@ -79,7 +80,7 @@ pub enum RunError {
     /// It would be open to other machines.
     #[error(
         "refusing to listen on {0} without a publisher key: anyone who can reach it could publish. \
-         Listen on 127.0.0.1, or put a proxy that checks who publishes in front"
+         Set --publisher-key or --publisher-jwks-url, or listen on 127.0.0.1"
     )]
     Exposed(SocketAddr),
     /// The listener does not work.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::figures::Counters;
 use crate::idempotency::Answers;
+use crate::limits::STREAM_END_SPREAD_MAX;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::shard::Bells;
@@ -35,6 +36,13 @@ impl Shared {
     /// A random share of `window`, to keep a crowd of clients from coming back at once.
     pub(crate) fn share_of(&self, window: Duration) -> Duration {
         window.mul_f64(self.random())
+    }
+
+    /// When a stream ends whose token has `left` left. It ends by itself and before the token does: cut off, or found
+    /// without rights in the middle, a subscriber could not tell what it missed from what it must not see. Some time
+    /// before, because whoever logged in together would come back together.
+    pub(crate) fn share_of_life(&self, left: Duration) -> Duration {
+        left - self.share_of((left / 10).min(STREAM_END_SPREAD_MAX))
     }
 
     /// A seed for randomness elsewhere.

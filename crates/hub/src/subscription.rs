@@ -1,6 +1,7 @@
 //! Who gets what: selectors and a grant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_log::{ReadBudget, Record, Topics};
 
@@ -13,12 +14,23 @@ use crate::selector::Selectors;
 pub(crate) struct Subscription {
     selectors: Arc<Selectors>,
     grant: Arc<Grant>,
+    left: Option<Duration>,
 }
 
 impl Subscription {
     /// Subscribes to what `selectors` want and `grant` allows.
     pub(crate) fn new(selectors: Selectors, grant: Arc<Grant>) -> Self {
-        Self { selectors: Arc::new(selectors), grant }
+        Self { selectors: Arc::new(selectors), grant, left: None }
+    }
+
+    /// Ends it when this time is over, counted from now. It is apart from the grant, which many share.
+    pub(crate) fn for_at_most(self, left: Option<Duration>) -> Self {
+        Self { left, ..self }
+    }
+
+    /// How long it may last from its beginning.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.left
     }
 
     pub(crate) fn selectors(&self) -> &Arc<Selectors> {

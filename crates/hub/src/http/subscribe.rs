@@ -31,7 +31,7 @@ pub(crate) async fn any(State(hub): State<Hub>, head: Parts) -> Response {
         }
         Ok(selectors)
     };
-    respond(&hub, &head, selectors)
+    respond(&hub, &head, selectors).await
 }
 
 /// `GET /events/{topic}`: the one topic, and the selectors of the query beside it.
@@ -41,7 +41,7 @@ pub(crate) async fn one(State(hub): State<Hub>, head: Parts) -> Response {
         selectors.push(Selector::exact(plain::topic_of(&head.uri)?));
         Ok(selectors)
     };
-    respond(&hub, &head, selectors)
+    respond(&hub, &head, selectors).await
 }
 
 /// The selectors that the query's `topic` parameters name.
@@ -50,12 +50,12 @@ pub(crate) fn parse_selectors(query: &Form) -> Result<Vec<Selector>, Problem> {
 }
 
 /// Answers a subscriber with its stream, or says why not.
-pub(crate) fn respond(
+pub(crate) async fn respond(
     hub: &Hub,
     head: &Parts,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Response {
-    stream(hub, head, selectors).unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
+    stream(hub, head, selectors).await.unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
 }
 
 /// Says no. A browser's `EventSource` gives up for good on anything but 200, so one that is refused only for now is
@@ -69,12 +69,13 @@ pub(crate) fn refuse(hub: &Hub, headers: &HeaderMap, problem: &Problem) -> Respo
     }
 }
 
-fn stream(
+async fn stream(
     hub: &Hub,
     head: &Parts,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Result<Response, Problem> {
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
+    let access = access::subscriber(hub, &head.headers, &query).await?;
     let selectors = selectors(&query)?;
     let topics_max = hub.shared.settings.topics_max;
     if selectors.len() > topics_max {
@@ -85,8 +86,8 @@ fn stream(
     if selectors.templates() > TEMPLATES_MAX {
         return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
     }
-    let subscription = Subscription::new(selectors, access::subscriber());
-    let start = hub.start(&cursor).map_err(Problem::unavailable)?;
+    let start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
+    let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left);
     let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
     let mut response = if head.extensions.get::<TakesOver>().is_some() {
         let mut response = Response::new(Body::empty());

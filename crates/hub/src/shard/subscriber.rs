@@ -23,6 +23,8 @@ pub(super) struct Subscriber<S> {
     pub(super) armed_for: u32,
     /// The tick at which its stream ends.
     pub(super) leaves_at: u32,
+    /// The tick at which its token ends.
+    pub(super) expires_at: u32,
     /// Bytes that came from it after its request.
     pub(super) heard: u32,
     pub(super) state: State,
@@ -95,6 +97,7 @@ impl<S> Subscriber<S> {
             last_sent: 0,
             armed_for: NEVER,
             leaves_at: NEVER,
+            expires_at: NEVER,
             heard: 0,
             state: State::Behind(Box::new(Behind::at(position))),
         }
