@@ -3,11 +3,17 @@
 
 mod running;
 
+mod tokens;
+
 mod access;
+mod authorization;
 mod embedded;
+mod expiry;
 mod hostile;
+mod mercure;
 mod publish;
 mod replay;
+mod reserved;
 mod seam;
 mod shards;
 mod stop;

@@ -107,8 +107,9 @@ fn every_asymmetric_algorithm_may_be_published() {
 
 #[test]
 fn a_key_is_used_only_for_what_it_is_for() {
-    let check =
-        |jwk: Value, name, expected| assert_eq!(is_believed(&[jwk.clone()], None, name, Some("1")), expected, "{jwk}");
+    let check = |jwk: Value, name, expected| {
+        assert_eq!(is_believed(std::slice::from_ref(&jwk), None, name, Some("1")), expected, "{jwk}")
+    };
     check(with(jwk("ES256", "1"), "use", json!("sig")), "ES256", true);
     check(with(jwk("ES256", "1"), "use", json!("enc")), "ES256", false);
     check(with(jwk("ES256", "1"), "use", json!(5)), "ES256", false);
@@ -130,7 +131,7 @@ fn a_key_is_used_only_for_what_it_is_for() {
     // A secret that is published is none, unless the operator says that it is.
     let secret = json!({ "kty": "oct", "k": base64(SECRET), "alg": "HS256", "kid": "1" });
     check(secret.clone(), "HS256", false);
-    assert!(is_believed(&[secret.clone()], Some("HS256"), "HS256", Some("1")));
+    assert!(is_believed(std::slice::from_ref(&secret), Some("HS256"), "HS256", Some("1")));
     assert!(!is_believed(&[with(secret, "k", json!(""))], Some("HS256"), "HS256", Some("1")));
     // One key that is of no use does not spoil the others.
     assert!(is_believed(&[json!(5), json!({ "kty": "new" }), jwk("ES256", "1")], None, "ES256", Some("1")));
