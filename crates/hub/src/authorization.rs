@@ -4,6 +4,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use fanfare_log::Timestamp;
+use serde_json::value::RawValue;
 
 use crate::grant::Grant;
 use crate::grants::Grants;
@@ -63,7 +64,8 @@ impl Authorization {
         if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
             return Err(TokenError::Expired.into());
         }
-        Ok(Access { grant: tokens.grants.of(claims.selectors)?, left })
+        let (grant, payload) = (tokens.grants.of(claims.selectors)?, claims.payload);
+        Ok(Access { grant, left, payload })
     }
 
     /// Begins to fetch published keys.
@@ -78,11 +80,13 @@ impl Authorization {
 pub(crate) struct Access {
     pub(crate) grant: Arc<Grant>,
     pub(crate) left: Option<Duration>,
+    /// What its token says of it to others.
+    pub(crate) payload: Option<Arc<RawValue>>,
 }
 
 impl Access {
     fn lasting(grant: Arc<Grant>) -> Self {
-        Self { grant, left: None }
+        Self { grant, left: None, payload: None }
     }
 }
 

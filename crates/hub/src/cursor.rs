@@ -4,6 +4,7 @@ use fanfare_log::{Located, Log, Position, ReadBudget, ReadError, Topics};
 
 use crate::grant::Grant;
 use crate::limits::ID_BYTES_MAX;
+use crate::presence::NewsCursor;
 
 /// Where a subscriber asks to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl Cursor {
             Some(EARLIEST) => Ok(Self::Earliest),
             // It is sent back in a header, so it must be able to stand in one; no event can have such an id anyway.
             Some(text) if text.len() > ID_BYTES_MAX || text.chars().any(char::is_control) => Err(InvalidCursor),
-            Some(text) => Ok(Self::After(text.into(), text.parse().ok())),
+            Some(text) => Ok(Self::After(text.into(), position_in(text))),
         }
     }
 
@@ -51,6 +52,11 @@ impl Cursor {
         let gap = Gap { requested: text.to_string(), reason };
         Ok(Start { gap: Some(gap), ..Start::at(span.start, EARLIEST.to_owned()) })
     }
+}
+
+/// The position that an id of the hub's own says: that of an event, or the one that a subscription event came after.
+fn position_in(id: &str) -> Option<Position> {
+    id.parse().ok().or_else(|| Some(NewsCursor::parse(id)?.position))
 }
 
 /// The position of a chosen id, if its event is there to be seen.

@@ -11,6 +11,7 @@ mod cors;
 mod host;
 
 mod subscribe;
+mod subscriptions;
 
 mod batch;
 mod mercure;
@@ -80,6 +81,8 @@ impl Hub {
             .route("/events", get(subscribe::any).post(batch::publish))
             .route("/events/{*topic}", get(subscribe::one).post(plain::publish))
             .route("/.well-known/mercure", get(mercure::subscribe).post(mercure::publish))
+            .route("/.well-known/mercure/subscriptions", get(subscriptions::list))
+            .route("/.well-known/mercure/subscriptions/{*rest}", get(subscriptions::list))
             .route("/metrics", get(health::metrics))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))

@@ -12,6 +12,7 @@ use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
 use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
+use crate::presence::Presence;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::shard::Bells;
@@ -248,7 +249,10 @@ impl HubBuilder {
             });
             ring.ring();
         }));
+        let presence = Presence::new(tail.subscribe(), clock.now());
+        let presence = self.settings.subscriptions.then(|| Arc::new(presence));
         let shared = Shared {
+            presence,
             settings: self.settings,
             engine,
             log,

@@ -46,6 +46,7 @@ mod shared;
 mod notice;
 
 mod delivery;
+mod presence;
 mod shard;
 
 mod activity;

@@ -42,6 +42,15 @@ pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) const DISCARDED_BODY_BYTES_MAX: usize = 8 << 20;
 pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// The last news of who came and went, in events and bytes of text: some seconds of a crowd that comes back. Who was away
+/// for longer is told, and reads the list.
+pub(crate) const NEWS_MAX: usize = 8192;
+pub(crate) const NEWS_BYTES_MAX: usize = 8 << 20;
+
+/// News that one watcher looks at in its turn, and subscribers that a list reads under the lock at once.
+pub(crate) const NEWS_READ_MAX: usize = 256;
+pub(crate) const SUBSCRIBERS_READ_MAX: usize = 256;
+
 /// A token, in bytes, before it is looked at: more than a cookie can hold, and half of the head of a request.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 << 10;
 

@@ -22,6 +22,8 @@ pub struct Settings {
     pub cors_origins: Vec<AllowedOrigin>,
     /// Origins whose pages may publish, on an open hub beside those of this machine.
     pub publish_origins: Vec<AllowedOrigin>,
+    /// Whether subscribers are listed, and their coming and going told, to those whose grant covers it.
+    pub subscriptions: bool,
     /// The body of a publish, in bytes.
     pub body_bytes_max: usize,
     /// Selectors of one subscription, and topics of one update.
@@ -42,6 +44,7 @@ impl Default for Settings {
             authorization: Authorization::Open,
             cors_origins: Vec::new(),
             publish_origins: Vec::new(),
+            subscriptions: false,
             // Mercure's reference hub takes as much, and a browser as much in one event without trouble.
             body_bytes_max: 1 << 20,
             topics_max: 1000,

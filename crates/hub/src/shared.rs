@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::figures::Counters;
 use crate::idempotency::Answers;
+use crate::presence::Presence;
 use crate::limits::STREAM_END_SPREAD_MAX;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) recent_types: RecentTypes,
     pub(crate) answers: Answers,
+    /// Who is subscribed, if the hub keeps a list.
+    pub(crate) presence: Option<Arc<Presence>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Mutex<fastrand::Rng>,
 }
@@ -48,6 +51,11 @@ impl Shared {
     /// A seed for randomness elsewhere.
     pub(crate) fn seed(&self) -> u64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
+    }
+
+    /// Bits for a name that nobody else has.
+    pub(crate) fn random_bits(&self) -> u128 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..)
     }
 
     /// A number from 0 to 1.

@@ -82,12 +82,22 @@ async fn stream(
         return Err(Problem::bad_request(format!("a subscription has at most {topics_max} topics")));
     }
     let cursor = cursor(&query, &head.headers)?;
+    let texts: Vec<_> = selectors.iter().map(Selector::text).collect();
     let selectors: Selectors = selectors.into_iter().collect();
     if selectors.templates() > TEMPLATES_MAX {
         return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
     }
     let start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
-    let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left);
+    let watched = hub.shared.presence.as_ref().filter(|_| Presence::may_interest(&selectors));
+    let takes_over = head.extensions.get::<TakesOver>().is_some();
+    if watched.is_some() && takes_over {
+        return Err(elsewhere().await);
+    }
+    let number = watched.map(|presence| presence.number_at(&start));
+    let member = hub.shared.presence.as_ref().map(|presence| {
+        presence.join(hub.shared.random_bits(), texts.into_iter(), access.payload)
+    });
+    let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).listed(member);
     let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
     let mut response = if head.extensions.get::<TakesOver>().is_some() {
         let mut response = Response::new(Body::empty());

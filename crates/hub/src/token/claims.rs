@@ -1,5 +1,6 @@
 //! What a token says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_log::Timestamp;
@@ -14,7 +15,7 @@ use crate::token::TokenError;
 #[derive(Debug, Clone)]
 pub struct Claims {
     pub(crate) selectors: ClaimedSelectors,
-    payload: Option<Box<RawValue>>,
+    pub(crate) payload: Option<Arc<RawValue>>,
     expires: Option<Timestamp>,
 }
 
@@ -72,7 +73,7 @@ impl Written {
         let Mercure { publish, subscribe, payload } = self.namespaced.or(self.mercure).unwrap_or_default();
         let selectors =
             ClaimedSelectors { publish: publish.unwrap_or_default(), subscribe: subscribe.unwrap_or_default() };
-        Ok(Claims { selectors, payload, expires })
+        Ok(Claims { selectors, payload: payload.map(Arc::from), expires })
     }
 }
 
