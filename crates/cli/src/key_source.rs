@@ -27,7 +27,7 @@ enum Place {
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 impl UrlSource {
-    pub(crate) fn new(flag: &str, url: Url) -> Result<Self, Failure> {
+    pub(crate) fn new(flag: &str, url: &Url) -> Result<Self, Failure> {
         let mut shown = url.clone();
         shown.set_query(None);
         shown.set_fragment(None);

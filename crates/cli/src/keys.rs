@@ -55,7 +55,7 @@ impl Keys {
                 Ok(Some(Verifier::new(key)))
             }
             (None, Some(url)) => {
-                let source = UrlSource::new(&format!("--{role}-jwks-url"), url.clone())?;
+                let source = UrlSource::new(&format!("--{role}-jwks-url"), url)?;
                 if url.scheme() == "http" {
                     tracing::warn!(
                         "--{role}-jwks-url is not https: whoever stands between can put in keys of their own"
