@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use fanfare_hub::{Clock, Hub, SystemClock, raise_open_files_limit};
+use fanfare_hub::{Authorization, Clock, Hub, SystemClock, raise_open_files_limit};
 use fanfare_log::{DiskLog, DiskSettings, Retention};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -41,6 +41,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
         let why = || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
         listeners.push(TcpListener::bind(address).await.with_context(why)?);
     }
+    let authorization = settings.authorization.clone();
     // Last of all: what was refused leaves no folder behind.
     let builder = Hub::builder().settings(settings);
     let builder = match &store {
@@ -60,7 +61,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
         });
     }
     tell_open_files(options);
-    greet(&addresses, &store);
+    greet(&addresses, &store, &authorization);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
         ended??;
@@ -96,15 +97,19 @@ fn open(folder: &Path, durability: Durability, retention: Retention) -> anyhow::
 }
 
 /// Says where the hub is. Whoever started it may have closed its output, which is no reason not to serve.
-fn greet(addresses: &[SocketAddr], store: &Store) {
+fn greet(addresses: &[SocketAddr], store: &Store, authorization: &Authorization) {
     let mut text = String::new();
     for address in addresses {
         text += &format!("Fanfare {} listens on http://{address}\n", env!("CARGO_PKG_VERSION"));
     }
     if let Some(address) = addresses.first() {
         text += &format!("  page       http://{address}/\n");
-        text += &format!("  subscribe  curl -N http://{address}/events/greetings\n");
-        text += &format!("  publish    curl -d 'Hello' http://{address}/events/greetings\n");
+        let token = match authorization {
+            Authorization::Open => "",
+            _ => " -H \"Authorization: Bearer $TOKEN\"",
+        };
+        text += &format!("  subscribe  curl -N{token} http://{address}/events/greetings\n");
+        text += &format!("  publish    curl{token} -d 'Hello' http://{address}/events/greetings\n");
     }
     text += &match store {
         Store::Memory(_) => "  events     in memory, gone when it stops\n".to_owned(),

@@ -10,5 +10,7 @@ mod log;
 mod publish;
 mod serve;
 mod subscribe;
+mod token;
+mod tokens;
 
 mod bench;

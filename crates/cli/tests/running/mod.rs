@@ -18,7 +18,8 @@ pub(crate) fn fanfare(arguments: &[&str]) -> Command {
 
 /// Takes from the environment what would be a setting.
 pub(crate) fn without_settings(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FANFARE_")) {
+    let is_setting = |name: &str| name.starts_with("FANFARE_") || name.starts_with("MERCURE_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command

@@ -27,17 +27,21 @@ pub(crate) async fn subscriber(hub: &Hub, headers: &HeaderMap, query: &Form) -> 
 /// The grant of whoever publishes, or a refusal.
 pub(crate) async fn publisher(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Result<Arc<Grant>, Problem> {
     let settings = &hub.shared.settings;
-    let query = Form::parse(uri.query().unwrap_or_default())?;
-    let credential = match settings.authorization.tokens() {
-        Some(tokens) => credentials::find(headers, &query, tokens.cookie_name())?,
-        None => None,
+    let query;
+    let token = match settings.authorization.tokens() {
+        None => {
+            check_origin(headers, &settings.publish_origins)?;
+            None
+        }
+        Some(tokens) => {
+            query = Form::parse(uri.query().unwrap_or_default())?;
+            let credential = credentials::find(headers, &query, tokens.cookie_name())?;
+            if credential.as_ref().is_some_and(|credential| credential.is_cookie) {
+                check_cookie_origin(uri, headers, &settings.publish_origins)?;
+            }
+            credential.map(|credential| credential.token)
+        }
     };
-    match &credential {
-        None if settings.authorization.is_open() => check_origin(headers, &settings.publish_origins)?,
-        Some(credential) if credential.is_cookie => check_cookie_origin(uri, headers, &settings.publish_origins)?,
-        _ => {}
-    }
-    let token = credential.as_ref().map(|credential| credential.token);
     Ok(settings.authorization.publisher(token, hub.shared.clock.now()).await?)
 }
 

@@ -1,10 +1,13 @@
 //! Who may do what on a hub with keys, over HTTP.
 
-use fanfare_hub::{Authorization, Hub, RunError, Settings, Tokens};
+use std::sync::Arc;
+
+use fanfare_hub::{Algorithm, Authorization, Fetching, Hub, KeySource, RunError, Settings, Tokens, Verifier};
 use reqwest::header::{AUTHORIZATION, COOKIE, ORIGIN, REFERER};
 use reqwest::{RequestBuilder, Response};
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 use crate::running::{Running, Subscriber};
 use crate::tokens::{NOW, PUBLISHER, SUBSCRIBER, both, hub, hub_with, publisher, signed, subscriber, verifier};
@@ -317,6 +320,38 @@ async fn a_hub_listens_to_other_machines_only_if_a_key_says_who_publishes() {
     let hub = Hub::builder().settings(settings).build().await.unwrap();
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     hub.run(listener, std::future::ready(())).await.unwrap();
+}
+
+/// An issuer that takes its time.
+#[derive(Debug)]
+struct SlowIssuer(Arc<Notify>);
+
+impl KeySource for SlowIssuer {
+    fn fetch(&self, _: usize) -> Fetching<'_> {
+        Box::pin(async {
+            self.0.notified().await;
+            // `SUBSCRIBER` as base64.
+            let key = "dGhlIHN1YnNjcmliZXJzJyBzZWNyZXQgb2YgMzIgYnl0ZXMgb3IgbW9yZQ";
+            Ok(json!({ "keys": [{ "kty": "oct", "alg": "HS256", "k": key }] }).to_string().into_bytes())
+        })
+    }
+}
+
+/// A shard waits for nobody: such a subscriber goes on with hyper, and gets its stream when there are keys.
+#[tokio::test]
+async fn a_subscriber_waits_for_keys_that_are_on_their_way() {
+    let release = Arc::new(Notify::new());
+    let verifier = Verifier::published(SlowIssuer(release.clone()), Some(Algorithm::HS256));
+    let hub = hub(Tokens::of_subscribers(verifier)).await;
+    let waiting = hub.get("/events").bearer_auth(subscriber(&["a"])).send();
+    let also_waiting = hub.get("/events").bearer_auth("nonsense").send();
+    let (answers, ()) = tokio::join!(async { tokio::join!(waiting, also_waiting) }, async {
+        // Others are served meanwhile.
+        assert_eq!(status(hub.get("/events")).await, 401);
+        release.notify_one();
+    });
+    assert_eq!((answers.0.unwrap().status().as_u16(), answers.1.unwrap().status().as_u16()), (200, 401));
+    assert_eq!(status(hub.get("/events").bearer_auth(subscriber(&["a"]))).await, 200);
 }
 
 /// Inside another application the same tokens count, on its paths.
