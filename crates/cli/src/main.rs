@@ -9,6 +9,7 @@ mod refusal;
 mod demo;
 mod options;
 mod serve;
+mod tls;
 
 mod log;
 

@@ -48,6 +48,9 @@ mod activity;
 mod http;
 mod open_files;
 mod rewound;
+mod tls;
+
+mod connection;
 mod run;
 
 pub use clock::{Clock, SystemClock};
@@ -59,5 +62,6 @@ pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;
 pub use settings::Settings;
+pub use tls::{Tls, TlsError};
 pub use topic::{InvalidTopic, Topic};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

@@ -3,27 +3,19 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 use std::{fmt, io};
 
-use axum::{Router, middleware};
-use bytes::Bytes;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use axum::Router;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::activity::Activity;
-use crate::limits::{
-    CLOSE_TIMEOUT, FIRST_REQUEST_TIMEOUT, HAND_OVERS_MAX, HEAD_BYTES_MAX, IDLE_TIMEOUT, REFUSED_TIMEOUT,
-};
-use crate::rewound::Rewound;
+use crate::connection::Edge;
+use crate::limits::{CLOSE_TIMEOUT, HAND_OVERS_MAX, IDLE_TIMEOUT, REFUSED_TIMEOUT};
 use crate::shard::{HandOver, Shards};
 use crate::shared::Shared;
-use crate::{Hub, Settings};
+use crate::{Hub, Settings, Tls};
 
 impl Hub {
     /// Serves `listener` until `shutdown` is ready; then ends every stream, spread over the drain time, and returns.
@@ -35,13 +27,36 @@ impl Hub {
     ///
     /// [`RunError::Exposed`] if others than this machine could connect: without keys anyone may publish.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        self.serve(listener, None, shutdown).await
+    }
+
+    /// The same over TLS. One `tls` may serve several listeners.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn run_tls(
+        &self,
+        listener: TcpListener,
+        tls: Tls,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
+        self.serve(listener, Some(tls), shutdown).await
+    }
+
+    async fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
         let address = listener.local_addr()?;
         self.shared.settings.may_listen(address)?;
         let listener = listener.into_std()?;
         let (sender, hand_overs) = mpsc::channel(HAND_OVERS_MAX);
-        let shards = Shards::start(self, &listener, &sender)?;
+        let shards = Shards::start(self, &listener, tls.is_some(), &sender)?;
         drop((listener, sender));
-        let mut server = Server::new(self, hand_overs);
+        let mut server = Server::new(self, hand_overs, Edge::new(tls));
         let served = async {
             server.serve_until(&shards, shutdown).await?;
             tracing::info!(%address, "draining");
@@ -93,6 +108,7 @@ pub enum RunError {
 /// The connections of one listener that its shards handed over.
 struct Server {
     hand_overs: mpsc::Receiver<HandOver>,
+    edge: Arc<Edge>,
     router: Router,
     full: Router,
     tasks: JoinSet<()>,
@@ -100,9 +116,10 @@ struct Server {
 }
 
 impl Server {
-    fn new(hub: &Hub, hand_overs: mpsc::Receiver<HandOver>) -> Self {
+    fn new(hub: &Hub, hand_overs: mpsc::Receiver<HandOver>, edge: Edge) -> Self {
         Self {
             hand_overs,
+            edge: Arc::new(edge),
             router: hub.server(),
             full: hub.full_server(),
             tasks: JoinSet::new(),
@@ -130,10 +147,10 @@ impl Server {
     fn serve(&mut self, HandOver { stream, read, open, is_past_limit }: HandOver) {
         let (router, idle_timeout) =
             if is_past_limit { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
-        let (router, watcher) = (router.clone(), self.graceful.watcher());
+        let (edge, router, watcher) = (self.edge.clone(), router.clone(), self.graceful.watcher());
         self.tasks.spawn(async move {
             let _open = open;
-            if let Err(error) = connection(stream, read, router, idle_timeout, watcher).await {
+            if let Err(error) = edge.serve(stream, read, router, idle_timeout, watcher).await {
                 tracing::debug!(error, "a connection ended early");
             }
         });
@@ -147,28 +164,6 @@ impl Server {
         self.tasks.shutdown().await;
         // The listener is closed when the last shard is gone.
         while self.hand_overs.recv().await.is_some() {}
-    }
-}
-
-type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
-
-async fn connection(
-    stream: std::net::TcpStream,
-    read: Bytes,
-    router: Router,
-    idle_timeout: Duration,
-    watcher: Watcher,
-) -> Result<(), ConnectionError> {
-    let stream = Rewound::new(read, TcpStream::from_std(stream)?);
-    let activity = Activity::default();
-    let router = router.layer(middleware::from_fn_with_state(activity.clone(), Activity::measure));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES_MAX as u32);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    tokio::select! {
-        served = watcher.watch(connection.into_owned()) => served,
-        () = activity.idle(FIRST_REQUEST_TIMEOUT, idle_timeout) => Err("no request came in time".into()),
     }
 }
 

@@ -62,13 +62,19 @@ pub(crate) struct Shards {
 
 impl Shards {
     /// Starts as many threads as the settings say. Each accepts from `listener`, and sends to `hand_overs` what is not
-    /// for it.
-    pub(crate) fn start(hub: &Hub, listener: &TcpListener, hand_overs: &mpsc::Sender<HandOver>) -> io::Result<Self> {
+    /// for it. Where TLS is spoken that is all, so that one thread accepts for the whole of it.
+    pub(crate) fn start(
+        hub: &Hub,
+        listener: &TcpListener,
+        is_tls: bool,
+        hand_overs: &mpsc::Sender<HandOver>,
+    ) -> io::Result<Self> {
         prepare(listener)?;
         let tick = tick(&hub.shared.settings);
         let mut shards = Self { hub: hub.clone(), remotes: Vec::new(), tick, start: Instant::now() };
-        for number in 0..hub.shared.settings.shards.get() {
-            let driver = Driver::new(hub, listener.try_clone()?, hand_overs.clone(), tick)?;
+        let shards_count = if is_tls { 1 } else { hub.shared.settings.shards.get() };
+        for number in 0..shards_count {
+            let driver = Driver::new(hub, listener.try_clone()?, is_tls, hand_overs.clone(), tick)?;
             let remote = driver.remote().clone();
             hub.shared.bells.add(remote.bell.clone());
             shards.remotes.push(remote);

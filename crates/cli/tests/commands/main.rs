@@ -10,5 +10,6 @@ mod log;
 mod publish;
 mod serve;
 mod subscribe;
+mod tls;
 
 mod bench;

@@ -43,6 +43,8 @@ pub(super) struct Driver {
     remote: Arc<Remote>,
     phase: watch::Receiver<Phase>,
     listener: mio::net::TcpListener,
+    /// What comes is not for a shard to read.
+    is_tls: bool,
     /// There may be connections to accept.
     is_accepting: bool,
     /// Accepting failed at this tick, and rests until the next: out of files it would fail again at once.
@@ -70,6 +72,7 @@ impl Driver {
     pub(super) fn new(
         hub: &Hub,
         listener: TcpListener,
+        is_tls: bool,
         hand_overs: mpsc::Sender<HandOver>,
         tick: Duration,
     ) -> io::Result<Self> {
@@ -86,6 +89,7 @@ impl Driver {
             remote,
             phase,
             listener,
+            is_tls,
             is_accepting: true,
             rests_at: None,
             error_logged_at: None,
@@ -227,9 +231,9 @@ impl Driver {
         if past_limit > REFUSED_CONNECTIONS_MAX {
             return;
         }
-        if past_limit > 0 {
-            let stream = stream.into();
-            return self.hand_overs.send(HandOver { stream, read: Bytes::new(), open, is_past_limit: true });
+        if past_limit > 0 || self.is_tls {
+            let (stream, is_past_limit) = (stream.into(), past_limit > 0);
+            return self.hand_overs.send(HandOver { stream, read: Bytes::new(), open, is_past_limit });
         }
         let mut arrival = Arrival::new(stream, open);
         match arrival.read(&mut self.room) {
