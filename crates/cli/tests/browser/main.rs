@@ -7,6 +7,7 @@ mod webdriver;
 
 mod demo;
 mod event_source;
+mod http2;
 mod origin;
 mod page;
 mod tutorial;
