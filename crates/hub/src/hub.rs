@@ -6,6 +6,7 @@ use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryL
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, Start};
 use crate::figures::{Counters, Figures};
@@ -248,6 +249,7 @@ impl HubBuilder {
             ring.ring();
         }));
         let shared = Shared {
+            audience: Audience::new(log.span().tail, &self.settings),
             settings: self.settings,
             engine,
             log,
@@ -262,6 +264,7 @@ impl HubBuilder {
         };
         let hub = Hub { shared: Arc::new(shared) };
         hub.keep_up();
+        herald(&hub.shared);
         Ok(hub)
     }
 }

@@ -41,6 +41,7 @@ mod shared;
 
 mod notice;
 
+mod audience;
 mod delivery;
 mod shard;
 

@@ -23,6 +23,13 @@ pub(crate) const READ_RECORDS_MAX: usize = 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 pub(crate) const READ_EXAMINED_MAX: usize = 4096;
 
+/// What a subscriber on the general path is handed at once, in bytes: a record of TLS, and the frame that HTTP/2 peers
+/// take unless they say otherwise. A larger event goes out in as many pieces, and is not copied for that.
+pub(crate) const FRAME_BYTES_MAX: usize = 16 << 10;
+
+/// Subscribers on the general path that are looked at, and woken, before others get their turn: some 30 µs.
+pub(crate) const AUDIENCE_SLICE: usize = 256;
+
 /// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
 

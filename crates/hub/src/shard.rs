@@ -33,6 +33,7 @@ mod driver;
 mod tests;
 
 pub(crate) use bell::Bells;
+pub(crate) use fanout::ticks;
 pub(crate) use hand_over::HandOver;
 
 use std::io;
@@ -139,7 +140,7 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// Fine enough for a heartbeat and for the drain.
-fn tick(settings: &Settings) -> Duration {
+pub(crate) fn tick(settings: &Settings) -> Duration {
     let drain = Some(settings.drain).filter(|drain| !drain.is_zero()).unwrap_or(TICK_MAX * 8);
     (settings.heartbeat.min(drain) / 8).clamp(TICK_MIN, TICK_MAX)
 }

@@ -1,14 +1,12 @@
 //! `GET /events` and `GET /events/{topic}`: a subscription and its stream.
 
-use std::convert::Infallible;
 use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use fanfare_server::{EventBody, LastEventId, set_event_stream_headers};
-use futures_util::StreamExt;
+use fanfare_server::{LastEventId, set_event_stream_headers};
 use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -93,8 +91,7 @@ fn stream(
         response.extensions_mut().insert(Accepted { subscription, start });
         response
     } else {
-        let chunks = Delivery::new(hub.shared.clone(), subscription, start).into_stream().map(Ok::<_, Infallible>);
-        Response::new(Body::new(EventBody::new(chunks).keep_alive(hub.shared.settings.heartbeat)))
+        Response::new(Body::new(Delivery::new(hub.shared.clone(), subscription, &start)))
     };
     set_event_stream_headers(response.headers_mut());
     response.headers_mut().insert(LastEventId::HEADER, last_event_id);

@@ -386,6 +386,6 @@ impl<S> Drop for Fanout<S> {
 }
 
 /// How many whole ticks `duration` has, at least one.
-pub(super) fn ticks(duration: Duration, tick: Duration) -> u32 {
+pub(crate) fn ticks(duration: Duration, tick: Duration) -> u32 {
     u32::try_from(duration.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u32::MAX / 2).clamp(1, u32::MAX / 2)
 }
