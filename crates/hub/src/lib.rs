@@ -48,11 +48,12 @@ mod shard;
 mod activity;
 mod http;
 mod open_files;
-mod rewound;
+mod screen;
 mod tls;
 
 mod connection;
 mod run;
+mod secure;
 
 pub use clock::{Clock, SystemClock};
 pub use figures::Figures;

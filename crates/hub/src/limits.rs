@@ -47,6 +47,9 @@ pub(crate) const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const HANDSHAKES_MAX: usize = 1024;
 
+/// What TLS holds for a peer whose socket is full, in bytes, beside what the socket itself holds: two records.
+pub(crate) const TLS_BUFFER_BYTES: usize = 32 << 10;
+
 /// Streams of one HTTP/2 connection: some pages with twenty each, or a proxy, which opens another connection for more.
 pub(crate) const HTTP2_STREAMS_MAX: u32 = 256;
 

@@ -5,14 +5,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use axum::Router;
-use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::connection::Edge;
-use crate::limits::{CLOSE_TIMEOUT, HAND_OVERS_MAX, IDLE_TIMEOUT, REFUSED_TIMEOUT};
+use crate::limits::{CLOSE_TIMEOUT, HAND_OVERS_MAX};
 use crate::shard::{HandOver, Shards};
 use crate::shared::Shared;
 use crate::{Hub, Settings, Tls};
@@ -56,7 +54,7 @@ impl Hub {
         let (sender, hand_overs) = mpsc::channel(HAND_OVERS_MAX);
         let shards = Shards::start(self, &listener, tls.is_some(), &sender)?;
         drop((listener, sender));
-        let mut server = Server::new(self, hand_overs, Edge::new(tls));
+        let mut server = Server::new(hand_overs, Edge::new(self, tls, shards.returns()));
         let served = async {
             server.serve_until(&shards, shutdown).await?;
             tracing::info!(%address, "draining");
@@ -109,22 +107,12 @@ pub enum RunError {
 struct Server {
     hand_overs: mpsc::Receiver<HandOver>,
     edge: Arc<Edge>,
-    router: Router,
-    full: Router,
     tasks: JoinSet<()>,
-    graceful: GracefulShutdown,
 }
 
 impl Server {
-    fn new(hub: &Hub, hand_overs: mpsc::Receiver<HandOver>, edge: Edge) -> Self {
-        Self {
-            hand_overs,
-            edge: Arc::new(edge),
-            router: hub.server(),
-            full: hub.full_server(),
-            tasks: JoinSet::new(),
-            graceful: GracefulShutdown::new(),
-        }
+    fn new(hand_overs: mpsc::Receiver<HandOver>, edge: Edge) -> Self {
+        Self { hand_overs, edge: Arc::new(edge), tasks: JoinSet::new() }
     }
 
     async fn serve_until(&mut self, shards: &Shards, until: impl Future<Output = ()>) -> Result<(), RunError> {
@@ -144,13 +132,10 @@ impl Server {
         }
     }
 
-    fn serve(&mut self, HandOver { stream, read, open, is_past_limit }: HandOver) {
-        let (router, idle_timeout) =
-            if is_past_limit { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
-        let (edge, router, watcher) = (self.edge.clone(), router.clone(), self.graceful.watcher());
+    fn serve(&mut self, connection: HandOver) {
+        let edge = self.edge.clone();
         self.tasks.spawn(async move {
-            let _open = open;
-            if let Err(error) = edge.serve(stream, read, router, idle_timeout, watcher).await {
+            if let Err(error) = edge.serve(connection).await {
                 tracing::debug!(error, "a connection ended early");
             }
         });
@@ -158,7 +143,9 @@ impl Server {
 
     /// Lets what is being written finish, then cuts what is left: a subscriber who does not read would never end.
     async fn close(mut self) {
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.graceful.shutdown()).await.is_err() {
+        self.edge.close();
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_TIMEOUT, finished).await.is_err() {
             tracing::info!(connections = self.tasks.len(), "cutting connections that did not end");
         }
         self.tasks.shutdown().await;

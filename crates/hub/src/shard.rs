@@ -10,9 +10,9 @@ mod remote;
 
 mod hand_over;
 mod head;
-mod response;
+pub(crate) mod response;
 
-mod chunk;
+pub(crate) mod chunk;
 mod socket;
 mod tally;
 mod wheel;
@@ -33,13 +33,15 @@ mod driver;
 mod tests;
 
 pub(crate) use bell::Bells;
+pub(crate) use chunk::LAST_CHUNK;
 pub(crate) use fanout::ticks;
 pub(crate) use hand_over::HandOver;
+pub(crate) use head::Head;
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -108,10 +110,29 @@ impl Shards {
         }
     }
 
+    /// What takes subscriptions back that come on connections which were handed over.
+    pub(crate) fn returns(&self) -> Returns {
+        Returns(self.remotes.clone(), AtomicUsize::new(0))
+    }
+
     /// There is room again for connections that wait in their shards.
     pub(crate) fn make_way(&self) {
         for remote in self.remotes.iter().filter(|remote| remote.has_waiting.swap(false, Ordering::AcqRel)) {
             remote.bell.ring();
+        }
+    }
+}
+
+/// The way back to the shards.
+#[derive(Debug)]
+pub(crate) struct Returns(Vec<Arc<Remote>>, AtomicUsize);
+
+impl Returns {
+    /// Gives a connection to a shard, whose next request was read and is a plain subscription. The shards take turns.
+    pub(crate) fn give(&self, connection: HandOver) {
+        let turn = self.1.fetch_add(1, Ordering::Relaxed);
+        if let Some(remote) = self.0.get(turn % self.0.len().max(1)) {
+            remote.give(connection);
         }
     }
 }

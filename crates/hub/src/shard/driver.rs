@@ -122,6 +122,10 @@ impl Driver {
             events.iter().for_each(|event| self.ready(event));
             if was_rung {
                 self.look_at_phase();
+                for HandOver { stream, read, open, .. } in self.remote.returned() {
+                    let arrival = Arrival::new(TcpStream::from_std(stream), open);
+                    self.asked(arrival, Head::parse(&read), read, false);
+                }
             }
             has_news = (has_news || was_rung) && self.fanout.follow();
             let time = if was_rung { self.remote.new_time() } else { None };
