@@ -69,14 +69,13 @@ impl Edge {
     /// Serves a connection to its end, or until it goes back to a shard.
     pub(crate) async fn serve(&self, connection: HandOver) -> Result<(), ConnectionError> {
         let HandOver { stream, read, open, is_past_limit } = connection;
-        let (router, idle_timeout) =
-            if is_past_limit { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
-        let (router, closing) = (router.clone(), self.closing.subscribe());
+        let router = if is_past_limit { self.full.clone() } else { self.router.clone() };
+        let closing = self.closing.subscribe();
         let stream = TcpStream::from_std(stream)?;
         // Each in a box, so that the task is not as large as the largest of them for ever.
         let Some(tls) = &self.tls else {
             let is_http2 = Box::pin(is_http2(&stream, &read)).await?;
-            let http = Http { stream, read, open, router, idle_timeout, closing };
+            let http = Http { stream, read, open, router, is_past_limit, closing };
             if is_http2 {
                 return Box::pin(http.http2()).await;
             }
@@ -89,7 +88,7 @@ impl Edge {
         let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream, tls)));
         let stream = handshake.await.map_err(|_| "the TLS handshake took too long")??;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let http = Http { stream, read, open, router: router.clone(), idle_timeout, closing };
+        let http = Http { stream, read, open, router: router.clone(), is_past_limit, closing };
         if is_http2 {
             return Box::pin(http.http2()).await;
         }
@@ -139,8 +138,15 @@ struct Http<T> {
     read: Bytes,
     open: Open,
     router: Router,
-    idle_timeout: Duration,
+    /// It is one too many, and must not come to a shard.
+    is_past_limit: bool,
     closing: watch::Receiver<bool>,
+}
+
+impl<T> Http<T> {
+    fn idle_timeout(&self) -> Duration {
+        if self.is_past_limit { REFUSED_TIMEOUT } else { IDLE_TIMEOUT }
+    }
 }
 
 /// A connection whose next request is a plain subscription.
@@ -152,12 +158,12 @@ struct Held<T> {
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Http<T> {
     async fn http2(self) -> Result<(), ConnectionError> {
-        let activity = Activity::default();
+        let (activity, idle_timeout) = (Activity::default(), self.idle_timeout());
         let service = Requests { router: self.router, activity: activity.clone() };
         let stream = Screen::new(self.stream, self.read, activity.clone()).off();
         let mut connection = pin!(http2_builder().serve_connection(TokioIo::new(stream), service));
         let mut closing = pin!(closed(self.closing));
-        let mut idle = pin!(activity.idle(FIRST_REQUEST_TIMEOUT, self.idle_timeout));
+        let mut idle = pin!(activity.idle(FIRST_REQUEST_TIMEOUT, idle_timeout));
         let mut is_closing = false;
         let _open = self.open;
         loop {
@@ -173,14 +179,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Http<T> {
     }
 
     /// Serves requests until the end, or until there is one that somebody else serves better.
-    async fn http1(mut self) -> Result<Option<Held<T>>, ConnectionError> {
-        let activity = Activity::default();
+    async fn http1(self) -> Result<Option<Held<T>>, ConnectionError> {
+        let (activity, idle_timeout) = (Activity::default(), self.idle_timeout());
         let mut stream = Screen::new(self.stream, self.read, activity.clone());
+        if self.is_past_limit {
+            stream = stream.off();
+        }
         loop {
             let service = Requests { router: self.router.clone(), activity: activity.clone() };
             let mut connection = http1_builder().serve_connection(TokioIo::new(stream), service);
             let served = {
-                let mut idle = pin!(activity.idle(FIRST_REQUEST_TIMEOUT, self.idle_timeout));
+                let mut idle = pin!(activity.idle(FIRST_REQUEST_TIMEOUT, idle_timeout));
                 let mut closing = pin!(closed(self.closing.clone()));
                 let mut is_closing = false;
                 std::future::poll_fn(|context| {
@@ -207,7 +216,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Http<T> {
             // hyper had the beginning of a request, which makes of what followed something else.
             let read = [&parts.read_buf[..], &held].concat().into();
             activity.let_go();
-            self.read = Bytes::new();
             stream = Screen::new(connection, read, activity.clone()).off();
         }
     }

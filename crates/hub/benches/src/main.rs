@@ -6,7 +6,7 @@
 //!
 //! Every run starts a server as a process of its own, on the first processor, connects its subscribers from the
 //! second, looks at the server's memory, sends 20,000 deliveries a second for three seconds, then for two seconds the
-//! next event as soon as fewer than eight are on their way, and ends it. CPU time is all of the server process's, memory
+//! next event as soon as fewer than 32 are on their way, and ends it. CPU time is all of the server process's, memory
 //! what is its alone, without pages of files. Every event must come to each subscriber once and in order. The candidates
 //! take turns; a figure is the median of the rounds.
 //!

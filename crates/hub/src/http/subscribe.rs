@@ -72,6 +72,11 @@ fn stream(
     head: &Parts,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Result<Response, Problem> {
+    // Streams of HTTP/2 are more than the connections that are counted at the door.
+    let subscribers = hub.shared.counters.subscribers.get();
+    if usize::try_from(subscribers).is_ok_and(|subscribers| subscribers >= hub.shared.settings.connections_max) {
+        return Err(Problem::unavailable("the hub has as many subscribers as it takes: come back later"));
+    }
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
     let selectors = selectors(&query)?;
     let topics_max = hub.shared.settings.topics_max;

@@ -6,6 +6,7 @@ mod running;
 mod access;
 mod embedded;
 mod hostile;
+mod http2;
 mod publish;
 mod replay;
 mod seam;
