@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer};
 use crate::Failure;
 use crate::keys::Keys;
 use crate::secret::Secret;
+use crate::tls::TlsFiles;
 use crate::units::{parse_duration, parse_size};
 
 /// The options of a hub. Flags win over the environment, the environment over the file.
@@ -119,6 +120,14 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_DRAIN", value_name = "DURATION", value_parser = parse_duration)]
     #[serde(deserialize_with = "duration")]
     drain: Option<Duration>,
+
+    /// Speak TLS and HTTP/2 with this certificate (PEM, its chain after it); read again on SIGHUP
+    #[arg(long, env = "FANFARE_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's key (PEM)
+    #[arg(long, env = "FANFARE_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 
     /// Threads that serve subscribers [default: one a processor]
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
@@ -235,6 +244,8 @@ impl Options {
             gap_event: self.gap_event.or(file.gap_event),
             heartbeat: self.heartbeat.or(file.heartbeat),
             drain: self.drain.or(file.drain),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
             shards: self.shards.or(file.shards),
             max_connections: self.max_connections.or(file.max_connections),
             max_body: self.max_body.or(file.max_body),
@@ -253,6 +264,16 @@ impl Options {
     /// The connections that were asked for, if any were.
     pub(crate) fn max_connections(&self) -> Option<usize> {
         self.max_connections
+    }
+
+    /// The files of the certificate, if the hub shall speak TLS.
+    pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, Failure> {
+        match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Failure::usage("--tls-cert needs its key: add --tls-key FILE")),
+            (None, Some(_)) => Err(Failure::usage("--tls-key needs its certificate: add --tls-cert FILE")),
+        }
     }
 
     /// Where events are kept.

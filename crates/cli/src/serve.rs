@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::Failure;
 use crate::options::{Durability, Options, Store};
+use crate::tls::TlsFiles;
 
 #[derive(Debug, Args)]
 #[command(
@@ -35,6 +36,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow::Result<ExitCode> {
     let settings = options.settings()?;
     let store = options.store()?;
+    let tls = options.tls()?.map(TlsFiles::watch).transpose()?;
     let mut listeners = Vec::new();
     for address in options.listen() {
         settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;
@@ -54,14 +56,18 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     let mut addresses = Vec::new();
     for listener in listeners {
         addresses.push(listener.local_addr()?);
-        let (hub, mut stop) = (hub.clone(), stop.clone());
+        let (hub, tls, mut stop) = (hub.clone(), tls.clone(), stop.clone());
         servers.spawn(async move {
             let stopped = async move { stop.wait_for(|stop| *stop).await.map_or((), drop) };
-            hub.run(listener, stopped).await
+            match tls {
+                Some(tls) => hub.run_tls(listener, tls, stopped).await,
+                None => hub.run(listener, stopped).await,
+            }
         });
     }
     tell_open_files(options);
-    greet(&addresses, &store, &authorization);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    greet(scheme, &addresses, &store, &authorization);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
         ended??;
@@ -97,19 +103,19 @@ fn open(folder: &Path, durability: Durability, retention: Retention) -> anyhow::
 }
 
 /// Says where the hub is. Whoever started it may have closed its output, which is no reason not to serve.
-fn greet(addresses: &[SocketAddr], store: &Store, authorization: &Authorization) {
+fn greet(scheme: &str, addresses: &[SocketAddr], store: &Store, authorization: &Authorization) {
     let mut text = String::new();
     for address in addresses {
-        text += &format!("Fanfare {} listens on http://{address}\n", env!("CARGO_PKG_VERSION"));
+        text += &format!("Fanfare {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
     }
     if let Some(address) = addresses.first() {
-        text += &format!("  page       http://{address}/\n");
+        text += &format!("  page       {scheme}://{address}/\n");
         let token = match authorization {
             Authorization::Open => "",
             _ => " -H \"Authorization: Bearer $TOKEN\"",
         };
-        text += &format!("  subscribe  curl -N{token} http://{address}/events/greetings\n");
-        text += &format!("  publish    curl{token} -d 'Hello' http://{address}/events/greetings\n");
+        text += &format!("  subscribe  curl -N{token} {scheme}://{address}/events/greetings\n");
+        text += &format!("  publish    curl{token} -d 'Hello' {scheme}://{address}/events/greetings\n");
     }
     text += &match store {
         Store::Memory(_) => "  events     in memory, gone when it stops\n".to_owned(),

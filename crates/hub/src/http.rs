@@ -22,7 +22,7 @@ mod console;
 mod health;
 
 pub(crate) use problem::Problem;
-pub(crate) use subscribe::{Accepted, TakesOver};
+pub(crate) use subscribe::{Accepted, Declined, TakesOver};
 
 use axum::Router;
 use axum::extract::State;

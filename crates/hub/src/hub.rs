@@ -6,6 +6,7 @@ use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryL
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, Start};
 use crate::figures::{Counters, Figures};
@@ -253,6 +254,7 @@ impl HubBuilder {
         let presence = self.settings.subscriptions.then(|| Arc::new(presence));
         let shared = Shared {
             presence,
+            audience: Audience::new(log.span().tail, &self.settings),
             settings: self.settings,
             engine,
             log,
@@ -268,6 +270,7 @@ impl HubBuilder {
         let hub = Hub { shared: Arc::new(shared) };
         hub.shared.settings.authorization.keep_fresh();
         hub.keep_up();
+        herald(&hub.shared);
         Ok(hub)
     }
 }

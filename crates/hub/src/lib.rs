@@ -45,6 +45,7 @@ mod shared;
 
 mod notice;
 
+mod audience;
 mod delivery;
 mod presence;
 mod shard;
@@ -52,8 +53,12 @@ mod shard;
 mod activity;
 mod http;
 mod open_files;
-mod rewound;
+mod screen;
+mod tls;
+
+mod connection;
 mod run;
+mod secure;
 
 pub use authorization::{Authorization, InvalidCookieName, Tokens};
 pub use clock::{Clock, SystemClock};
@@ -65,6 +70,7 @@ pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;
 pub use settings::Settings;
+pub use tls::{Tls, TlsError};
 pub use token::{
     Algorithm, Claims, FetchError, Fetching, InvalidKey, KeySource, TokenError, UnknownAlgorithm, Verifier,
     VerifyingKey,

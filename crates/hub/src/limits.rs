@@ -23,6 +23,13 @@ pub(crate) const READ_RECORDS_MAX: usize = 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 pub(crate) const READ_EXAMINED_MAX: usize = 4096;
 
+/// What a subscriber on the general path is handed at once, in bytes: a record of TLS, and the frame that HTTP/2 peers
+/// take unless they say otherwise. A larger event goes out in as many pieces, and is not copied for that.
+pub(crate) const FRAME_BYTES_MAX: usize = 16 << 10;
+
+/// Subscribers on the general path that are looked at, and woken, before others get their turn: some 30 µs.
+pub(crate) const AUDIENCE_SLICE: usize = 256;
+
 /// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
 
@@ -34,6 +41,39 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// How long a connection that was refused may stay after its answer.
 pub(crate) const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a TLS handshake may take, from the first connection to its end, and how many may be under way: what is more
+/// waits, within that time. Each holds some 30 KiB until it is through.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKES_MAX: usize = 1024;
+
+/// What TLS holds for a peer whose socket is full, in bytes, beside what the socket itself holds: two records.
+pub(crate) const TLS_BUFFER_BYTES: usize = 32 << 10;
+
+/// Streams of one HTTP/2 connection: some pages with twenty each, or a proxy, which opens another connection for more.
+pub(crate) const HTTP2_STREAMS_MAX: u32 = 256;
+
+/// Streams that a peer has reset before we came to answer them. One that opens and resets streams as fast as it can
+/// (rapid reset, CVE-2023-44487) is cut off at so many; no honest one has this many in a read.
+pub(crate) const HTTP2_PENDING_RESETS_MAX: usize = 20;
+
+/// Streams that we have reset for errors of the peer, after which its connection is closed: each costs us a frame.
+pub(crate) const HTTP2_LOCAL_RESETS_MAX: usize = 100;
+
+/// What a peer may send before it is read, in bytes: on a stream as much as the protocol starts with, so that a body of
+/// a publish at 100 ms comes with 640 KB a second, and on all streams of a connection four times that. A subscriber's
+/// request body is never read.
+pub(crate) const HTTP2_STREAM_WINDOW_BYTES: u32 = (64 << 10) - 1;
+pub(crate) const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+
+/// What h2 takes for a stream ahead of the socket, in bytes: a chunk of events. hyper's own bound is 400 KB, which
+/// with 256 streams would be 100 MB for a peer whose socket is full.
+pub(crate) const HTTP2_SEND_BUFFER_BYTES: usize = 16 << 10;
+
+/// How often a connection is asked whether its peer is there, and how long that may take: a subscriber's heartbeat finds
+/// a peer that is gone, but a stream whose window is shut sends none, and one without streams neither.
+pub(crate) const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a publisher may take to send the body.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);

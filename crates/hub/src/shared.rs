@@ -8,11 +8,12 @@ use fanfare_log::{Engine, Log, Position};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audience::Audience;
 use crate::clock::Clock;
 use crate::figures::Counters;
 use crate::idempotency::Answers;
-use crate::presence::Presence;
 use crate::limits::STREAM_END_SPREAD_MAX;
+use crate::presence::Presence;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::shard::Bells;
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) tail: watch::Sender<Position>,
     /// Rung after each append and when the phase changes.
     pub(crate) bells: Arc<Bells>,
+    /// The subscribers of the general path.
+    pub(crate) audience: Audience,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
     pub(crate) recent_types: RecentTypes,

@@ -36,8 +36,8 @@ impl Subscription {
         Self { member: member.map(Arc::new), ..self }
     }
 
-    pub(crate) fn member(&self) -> &Option<Arc<Member>> {
-        &self.member
+    pub(crate) fn member(&self) -> Option<&Arc<Member>> {
+        self.member.as_ref()
     }
 
     /// How long it may last from its beginning.

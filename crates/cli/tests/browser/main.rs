@@ -8,6 +8,7 @@ mod webdriver;
 mod cookie;
 mod demo;
 mod event_source;
+mod http2;
 mod origin;
 mod page;
 mod tutorial;

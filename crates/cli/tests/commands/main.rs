@@ -10,6 +10,7 @@ mod log;
 mod publish;
 mod serve;
 mod subscribe;
+mod tls;
 mod token;
 mod tokens;
 

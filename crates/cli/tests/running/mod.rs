@@ -68,12 +68,12 @@ impl Hub {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let greeting: Vec<String> = lines.by_ref().take(4).map(Result::unwrap).collect();
-        let address = greeting[0].rsplit("http://").next().unwrap().parse().unwrap();
+        let address = greeting[0].rsplit("://").next().unwrap().parse().unwrap();
         Self { child, address, greeting: greeting.join("\n") }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", if self.greeting.contains("https://") { "https" } else { "http" }, self.address)
     }
 
     /// Its process id.

@@ -35,8 +35,8 @@ pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response
     let cursor = presence.cursor().map_or_else(|| "earliest".to_owned(), |cursor| cursor.to_string());
     let etag = format!("\"{cursor}\"");
     let body = match &*parts {
-        [] => Body::from_stream(collection(presence, path, None, &cursor)),
-        [topic] => Body::from_stream(collection(presence, path, Some(topic.clone()), &cursor)),
+        [] => Body::from_stream(collection(presence, &path, None, &cursor)),
+        [topic] => Body::from_stream(collection(presence, &path, Some(topic.clone()), &cursor)),
         [topic, name, ..] => Body::from(one(&presence, topic, name, cursor)?),
     };
     let mut response = if is_known(&head.headers, &etag) {
@@ -60,7 +60,9 @@ fn parts(path: &str) -> Result<Vec<String>, Problem> {
     let parts: Result<Vec<_>, _> = parts.map(|part| part.map(String::from)).collect();
     let parts = parts.map_err(|_| Problem::bad_request("the path is not UTF-8 once it is percent-decoded"))?;
     if parts.len() > 2 {
-        return Err(Problem::not_found("a subscription has two parts: its topic and its subscriber, each percent-encoded"));
+        return Err(Problem::not_found(
+            "a subscription has two parts: its topic and its subscriber, each percent-encoded",
+        ));
     }
     Ok(parts)
 }
@@ -85,7 +87,7 @@ fn one(presence: &Presence, topic: &str, name: &str, cursor: String) -> Result<S
 /// The document of several, put together as it is sent: a hundred thousand are some tens of megabytes.
 fn collection(
     presence: Arc<Presence>,
-    id: String,
+    id: &str,
     selector: Option<String>,
     cursor: &str,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
@@ -94,7 +96,7 @@ fn collection(
     let head = format!("{},\"subscriptions\":[", head.trim_end_matches('}'));
     let mut separator = "";
     let mut pages = numbers.chunks(SUBSCRIBERS_READ_MAX).map(<[u32]>::to_vec).collect::<Vec<_>>().into_iter();
-    let mut page = move || {
+    let page = move || {
         let mut page = String::new();
         for subscriber in presence.subscribers(&pages.next()?) {
             let wanted = |text: &&Arc<str>| selector.as_ref().is_none_or(|selector| **selector == ***text);
@@ -105,6 +107,6 @@ fn collection(
         }
         Some(page)
     };
-    let pages = std::iter::once(head).chain(std::iter::from_fn(move || page())).chain(std::iter::once("]}".to_owned()));
+    let pages = std::iter::once(head).chain(std::iter::from_fn(page)).chain(std::iter::once("]}".to_owned()));
     stream::iter(pages.map(|page| Ok(Bytes::from(page))))
 }

@@ -75,12 +75,8 @@ impl Bulletin {
         self.next
     }
 
-    pub(super) fn newest(&self) -> Option<u64> {
-        self.notes.back().map(|note| note.record.position.offset)
-    }
-
-    pub(super) fn oldest(&self) -> Option<u64> {
-        self.notes.front().map(|note| note.record.position.offset)
+    pub(super) fn is_empty(&self) -> bool {
+        self.notes.is_empty()
     }
 
     /// The number of the first news that may be unknown to somebody who has the log's events up to `position`: what came
@@ -118,7 +114,7 @@ mod tests {
     fn news_is_read_from_a_number_or_from_a_position_of_the_log() {
         let mut bulletin = Bulletin::new(Timestamp(1));
         let first = bulletin.next();
-        assert_eq!((first, bulletin.since(at(0)), bulletin.newest()), (1024, 1024, None));
+        assert_eq!((first, bulletin.since(at(0)), bulletin.is_empty()), (1024, 1024, true));
         for (text, tail) in [("a", 5), ("b", 5), ("c", 7)] {
             bulletin.add(note(text), at(tail));
         }
@@ -137,7 +133,8 @@ mod tests {
         for n in 0..NEWS_MAX * 2 {
             bulletin.add(note(&n.to_string()), at(0));
         }
-        assert_eq!((bulletin.notes.len(), bulletin.oldest()), (NEWS_MAX, Some(NEWS_MAX as u64)));
+        assert_eq!(read(&bulletin, NEWS_MAX as u64).map(|notes| notes.len()), Some(NEWS_MAX));
+        assert_eq!(read(&bulletin, NEWS_MAX as u64 - 1), None);
         let large = "x".repeat(NEWS_BYTES_MAX / 16);
         for _ in 0..100 {
             bulletin.add(note(&large), at(0));

@@ -16,11 +16,7 @@ pub(crate) struct Subscriber {
 
 impl Subscriber {
     /// Somebody with these selectors, each of which counts once, and a random name.
-    pub(super) fn new(
-        uuid: u128,
-        selectors: impl Iterator<Item = Arc<str>>,
-        payload: Option<Arc<RawValue>>,
-    ) -> Self {
+    pub(super) fn new(uuid: u128, selectors: impl Iterator<Item = Arc<str>>, payload: Option<Arc<RawValue>>) -> Self {
         let mut selectors: Vec<_> = selectors.collect();
         selectors.sort_unstable();
         selectors.dedup();

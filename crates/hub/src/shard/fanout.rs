@@ -106,14 +106,19 @@ impl<S: Socket> Fanout<S> {
     /// Takes in a subscriber and sends it `head`, the head of its response, with what it is told first. `None` if its
     /// connection is broken already.
     pub(super) fn subscribe(&mut self, socket: S, open: Open, head: &[u8], accepted: Accepted) -> Option<u32> {
-        let Accepted { subscription, start } = accepted;
+        let Accepted { subscription, start, .. } = accepted;
         // What was published before the subscription may not be taken in yet.
         if start.after > self.followed {
             self.follow();
         }
         let group = self.group(subscription.selectors());
         let grant = self.grants.take(subscription.grant());
-        let number = self.subscribers.insert(Subscriber::new(socket, open, group, grant, start.after)) as u32;
+        let number = self.subscribers.insert(Subscriber::new(
+            socket,
+            (open, subscription.member().cloned()),
+            (group, grant),
+            start.after,
+        )) as u32;
         self.groups[group as usize].subscribers += 1;
         self.hub.counters.subscribers.inc();
         self.hub.counters.subscriptions.inc();
@@ -401,6 +406,6 @@ impl<S> Drop for Fanout<S> {
 }
 
 /// How many whole ticks `duration` has, at least one.
-pub(super) fn ticks(duration: Duration, tick: Duration) -> u32 {
+pub(crate) fn ticks(duration: Duration, tick: Duration) -> u32 {
     u32::try_from(duration.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u32::MAX / 2).clamp(1, u32::MAX / 2)
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 
 /// The head of a stream of chunks.
-pub(super) fn stream_head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Vec<u8> {
+pub(crate) fn stream_head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Vec<u8> {
     let mut head = head(status, headers, now);
     field(&TRANSFER_ENCODING, b"chunked", &mut head);
     head.extend_from_slice(b"\r\n");
@@ -19,7 +19,7 @@ pub(super) fn stream_head(status: StatusCode, headers: &HeaderMap, now: Timestam
 }
 
 /// A response that is complete, and after which the connection is closed. `None` if its body is not there at once.
-pub(super) fn whole(response: Response, now: Timestamp) -> Option<Vec<u8>> {
+pub(crate) fn whole(response: Response, now: Timestamp) -> Option<Vec<u8>> {
     let (parts, body) = response.into_parts();
     let body: Bytes = body.collect().now_or_never()?.ok()?.to_bytes();
     let mut bytes = head(parts.status, &parts.headers, now);

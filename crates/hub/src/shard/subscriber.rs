@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_log::{Position, Record};
 
+use crate::presence::Member;
 use crate::run::Open;
 use crate::shard::chunk;
 use crate::shard::wheel::NEVER;
@@ -15,6 +16,8 @@ pub(super) struct Subscriber<S> {
     pub(super) socket: S,
     /// Its place among the hub's connections.
     _open: Open,
+    /// Its place in the list of who is subscribed, if there is one.
+    _member: Option<Arc<Member>>,
     pub(super) group: u32,
     pub(super) grant: u32,
     /// The tick at which something was sent to it last.
@@ -88,10 +91,16 @@ impl Piece {
 }
 
 impl<S> Subscriber<S> {
-    pub(super) fn new(socket: S, open: Open, group: u32, grant: u32, position: Position) -> Self {
+    pub(super) fn new(
+        socket: S,
+        (open, member): (Open, Option<Arc<Member>>),
+        (group, grant): (u32, u32),
+        position: Position,
+    ) -> Self {
         Self {
             socket,
             _open: open,
+            _member: member,
             group,
             grant,
             last_sent: 0,

@@ -205,7 +205,7 @@ impl Model {
         let subscription =
             Subscription::new(wanted.clone(), grant).for_at_most(left.map(|left| Duration::from_secs(left.into())));
         let (open, _) = Open::new(&self.hub.shared);
-        let accepted = Accepted { subscription, start };
+        let accepted = Accepted { subscription, start, news: None };
         let number = self.fanout.subscribe(wire.clone(), open, HEAD, accepted);
         self.seen.push(Seen {
             number: number.unwrap_or(u32::MAX),

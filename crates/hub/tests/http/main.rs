@@ -10,6 +10,7 @@ mod authorization;
 mod embedded;
 mod expiry;
 mod hostile;
+mod http2;
 mod mercure;
 mod publish;
 mod replay;
