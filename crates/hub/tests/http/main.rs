@@ -19,3 +19,4 @@ mod seam;
 mod shards;
 mod stop;
 mod subscribe;
+mod subscriptions;
