@@ -84,6 +84,23 @@ async fn a_page_of_the_hubs_own_origin_subscribes_and_publishes_with_its_cookie(
     browser.until("received.includes('x')").await;
 }
 
+#[tokio::test]
+async fn a_named_page_of_another_origin_publishes_with_the_cookie() {
+    let port = other_site().await;
+    let origin = format!("http://app.site.test:{port}");
+    let hub = Hub::serve_with(&["--publisher-key", KEY, "--publish-origin", &origin]);
+    let browser = open(&format!("{origin}/")).await;
+    log_in(&browser, &json!({ "publish": ["a"] })).await;
+    // The type of event is a header that the browser asks about first.
+    let script = "window.outcome = null; fetch('URL', { method: 'POST', body: 'x', credentials: 'include', headers: { 'Event-Type': 't' } })\
+                  .then((response) => { outcome = response.status; }, () => { outcome = 'refused'; })";
+    for (path, expected) in [("/events/a", 200), ("/events/b", 403)] {
+        browser.run(&script.replace("URL", &named(&hub, path))).await;
+        assert_eq!(browser.until("outcome").await, json!(expected));
+    }
+    assert_eq!(hub.published().await, 1);
+}
+
 /// The cookie goes along with what any page of the site asks for, so it is for the hub to say which page may.
 #[tokio::test]
 async fn a_page_that_is_not_allowed_gets_nothing_out_of_the_cookie() {

@@ -84,12 +84,16 @@ fn the_other_commands_take_tokens() {
     assert_eq!((seen.code, seen.stdout.as_str()), (Some(0), "x\n"), "{seen:?}");
     assert_eq!(subscribe(&publisher).code, Some(3));
 
+    let bench = |hub: &Hub, token: &[&str]| {
+        let arguments = ["--subscribers", "5", "--duration", "200ms", "--warm-up", "0", "--rate", "50"];
+        run(fanfare(&["bench", &hub.url("")]).args(arguments).args(token), b"").code
+    };
+    assert_eq!(bench(&hub, &["--token", &subscriber, "--publish-token", &publisher]), Some(0));
+    assert_eq!(bench(&hub, &["--token", &subscriber]), Some(3));
+    assert_eq!(bench(&hub, &[]), Some(3));
     let one_key = Hub::start(&["serve", "--memory", "--publisher-key", KEY]);
     let token = made(&["--publish", "*", "--subscribe", "*", "--key", KEY]);
-    let arguments = ["--subscribers", "5", "--duration", "200ms", "--warm-up", "0", "--rate", "50"];
-    let bench = |token: &[&str]| run(fanfare(&["bench", &one_key.url("")]).args(arguments).args(token), b"");
-    assert_eq!(bench(&["--token", &token]).code, Some(0));
-    assert_eq!(bench(&[]).code, Some(3));
+    assert_eq!(bench(&one_key, &["--token", &token]), Some(0));
 }
 
 /// The flag, the environment, the names of the reference hub, the file: the first that says a key counts.

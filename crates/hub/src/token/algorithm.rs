@@ -3,13 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jsonwebtoken::Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
 use jsonwebtoken::AlgorithmFamily;
 
 /// A signature algorithm of RFC 7518, or EdDSA with Ed25519. `none` is not among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Algorithm(pub(super) jsonwebtoken::Algorithm);
-
-use jsonwebtoken::Algorithm::{ES256, ES384, EdDSA, HS256, HS384, HS512, PS256, PS384, PS512, RS256, RS384, RS512};
 
 impl Algorithm {
     /// HMAC with SHA-256: one secret signs and verifies. What the protocol's examples use.
