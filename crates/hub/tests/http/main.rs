@@ -9,6 +9,7 @@ mod hostile;
 mod http2;
 mod publish;
 mod replay;
+mod reused;
 mod seam;
 mod shards;
 mod stop;
