@@ -103,6 +103,10 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_ANONYMOUS", value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     anonymous: Option<bool>,
 
+    /// List who is subscribed, and tell of who comes and goes, to those whose token allows it
+    #[arg(long, env = "FANFARE_SUBSCRIPTIONS", value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    subscriptions: Option<bool>,
+
     /// The cookie in which pages have their token [default: mercureAuthorization]
     #[arg(long, env = "FANFARE_COOKIE_NAME", value_name = "NAME")]
     cookie_name: Option<String>,
@@ -251,6 +255,7 @@ impl Options {
             max_body: self.max_body.or(file.max_body),
             max_topics: self.max_topics.or(file.max_topics),
             anonymous: self.anonymous.or(file.anonymous),
+            subscriptions: self.subscriptions.or(file.subscriptions),
             cookie_name: self.cookie_name.or(file.cookie_name),
             ..Self::default()
         };
@@ -326,6 +331,7 @@ impl Options {
         settings.heartbeat = self.heartbeat.unwrap_or(settings.heartbeat);
         settings.gap_event = self.gap_event.map_or(settings.gap_event, |switch| switch == Switch::On);
         settings.authorization = self.authorization()?;
+        settings.subscriptions = self.subscriptions.unwrap_or(settings.subscriptions);
         settings.cors_origins.clone_from(&self.cors_origin);
         settings.publish_origins.clone_from(&self.publish_origin);
         settings.shards = self.shards.unwrap_or(settings.shards);

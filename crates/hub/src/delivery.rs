@@ -57,8 +57,7 @@ impl Delivery {
         let (subscription, cursor, news) = {
             let mut seats = self.hub.audience.seats();
             let (heralded, now) = (seats.heralded, seats.now);
-            let Some(seat) = seats.table.get_mut(self.seat) else { return Next::End };
-            seat.waker = None;
+            let Some(seat) = seats.come(self.seat) else { return Next::End };
             // Whoever reads slowly is cut off here; the rest comes after the cursor, if there is a new token.
             if now >= seat.expires_at {
                 return Next::End;
@@ -79,7 +78,10 @@ impl Delivery {
                 return Next::Waits;
             }
             let subscription = seat.subscription.clone();
-            (subscription, cursor, seats.news.clone().filter(|news| news.from == cursor))
+            // Where more has come since, all of it goes out now: a read of its own costs less than being woken again.
+            let tail = *self.hub.tail.borrow();
+            let news = seats.news.clone().filter(|news| news.from == cursor && news.batch.end >= tail);
+            (subscription, cursor, news)
         };
         if let Some(news) = news {
             return self.take(&subscription, &news.batch, Some(&news));
@@ -183,7 +185,7 @@ impl Body for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.hub.audience.seats().table.try_remove(self.seat);
+        self.hub.audience.seats().leave(self.seat);
         self.hub.counters.subscribers.dec();
     }
 }

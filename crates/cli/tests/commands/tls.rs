@@ -78,6 +78,24 @@ fn every_protocol_brings_the_same_events() {
 }
 
 #[test]
+fn streams_end_cleanly_when_the_hub_stops() {
+    let files = Files::new();
+    let certificate = files.certificate();
+    for protocol in ["--http2", "--http1.1"] {
+        let mut hub = Hub::spawn(files.serve().args(["--drain", "10ms"]));
+        let arguments = ["--cacert", text(&certificate), protocol];
+        // After another request on the same connection.
+        let mut follower = Curl::follow(&hub.url("/events/a"), &[&arguments[..], &[&hub.url("/health/live")]].concat());
+        follower.until(|line| line == ":");
+        curl(&[&arguments[..], &["-d", "acknowledged", &hub.url("/events/a")]].concat());
+        hub.signal("TERM");
+        follower.until(|line| line == "data: acknowledged");
+        assert!(follower.ended().success(), "{protocol}");
+        assert_eq!(hub.ended().code(), Some(0));
+    }
+}
+
+#[test]
 fn http2_is_spoken_without_tls_by_prior_knowledge() {
     let hub = Hub::start(&["serve", "--memory"]);
     let mut follower = Curl::follow(&hub.url("/events/a"), &["--http2-prior-knowledge"]);

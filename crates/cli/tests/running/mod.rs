@@ -137,6 +137,14 @@ impl Curl {
     }
 }
 
+impl Curl {
+    /// Reads to the end of the stream, and says how curl found it.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.lines.by_ref().for_each(drop);
+        self.child.wait().unwrap()
+    }
+}
+
 impl Drop for Curl {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -15,6 +15,7 @@ mod mercure;
 mod publish;
 mod replay;
 mod reserved;
+mod reused;
 mod seam;
 mod shards;
 mod stop;
