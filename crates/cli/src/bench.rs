@@ -105,9 +105,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "PID")]
     server_pid: Option<u32>,
 
-    /// A token that allows subscribing and publishing to bench/…
+    /// A token that allows subscribing to bench/…, and publishing too unless there is another one for that
     #[arg(long, env = "FANFARE_TOKEN", hide_env_values = true)]
     token: Option<String>,
+
+    /// A token that allows publishing to bench/… [default: the other one]
+    #[arg(long, env = "FANFARE_PUBLISH_TOKEN", hide_env_values = true)]
+    publish_token: Option<String>,
 
     /// Draw latency by percentile, and deliveries over time
     #[arg(long, value_name = "FILE.svg")]
@@ -194,8 +198,9 @@ impl<'a> PlotFile<'a> {
 impl BenchArgs {
     async fn plan(&self) -> Result<Plan, Failure> {
         let subscribers = self.subscribers as usize;
+        let publish_token = self.publish_token.as_deref().or(self.token.as_deref());
         Ok(Plan {
-            target: Target::find(&self.url, self.token.as_deref()).await?,
+            target: Target::find(&self.url, [self.token.as_deref(), publish_token]).await?,
             subscribers,
             slow: (subscribers as f64 * self.slow / 100.0).round() as usize,
             topics: self.topics as usize,

@@ -6,11 +6,19 @@ mod units;
 
 mod refusal;
 
+mod secret;
+
+mod key_source;
+mod keys;
+
 mod demo;
 mod options;
 mod serve;
+mod tls;
 
 mod log;
+
+mod token;
 
 mod publish;
 
@@ -43,6 +51,7 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Print a stream of events
     Subscribe(subscribe::SubscribeArgs),
+    Token(token::TokenArgs),
     Bench(bench::BenchArgs),
     Log(log::LogArgs),
     /// Print a completion script for a shell
@@ -61,6 +70,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Subscribe(args) => subscribe::run(args).await,
+        Command::Token(args) => token::run(&args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Log(args) => log::run(&args),
         Command::Completions { shell } => completions(shell),

@@ -3,15 +3,20 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use fanfare_hub::{AllowedOrigin, DEFAULT_RETENTION, Settings};
+use fanfare_hub::{Algorithm, AllowedOrigin, Authorization, DEFAULT_RETENTION, Settings, Tokens};
 use fanfare_log::Retention;
+use reqwest::Url;
 use serde::{Deserialize, Deserializer};
 
 use crate::Failure;
+use crate::keys::Keys;
+use crate::secret::Secret;
+use crate::tls::TlsFiles;
 use crate::units::{parse_duration, parse_size};
 
 /// The options of a hub. Flags win over the environment, the environment over the file.
@@ -66,6 +71,46 @@ pub(crate) struct Options {
     #[serde(deserialize_with = "origins")]
     publish_origin: Vec<AllowedOrigin>,
 
+    /// What publishers' tokens are checked with: a secret, or a public key in PEM form; @FILE reads it from a file
+    #[arg(long, env = "FANFARE_PUBLISHER_KEY", value_name = "KEY|@FILE", hide_env_values = true)]
+    publisher_key: Option<Secret>,
+
+    /// How publishers' tokens are signed [default: HS256; with a key set, each key's own]
+    #[arg(long, env = "FANFARE_PUBLISHER_ALG", value_name = "ALG")]
+    #[serde(deserialize_with = "from_text")]
+    publisher_alg: Option<Algorithm>,
+
+    /// Where the keys for publishers' tokens are published, as a JSON Web Key Set
+    #[arg(long, env = "FANFARE_PUBLISHER_JWKS_URL", value_name = "URL", hide_env_values = true)]
+    #[serde(deserialize_with = "from_text")]
+    publisher_jwks_url: Option<Url>,
+
+    /// What subscribers' tokens are checked with [default: what publishers' are]
+    #[arg(long, env = "FANFARE_SUBSCRIBER_KEY", value_name = "KEY|@FILE", hide_env_values = true)]
+    subscriber_key: Option<Secret>,
+
+    /// How subscribers' tokens are signed [default: as for publishers]
+    #[arg(long, env = "FANFARE_SUBSCRIBER_ALG", value_name = "ALG")]
+    #[serde(deserialize_with = "from_text")]
+    subscriber_alg: Option<Algorithm>,
+
+    /// Where the keys for subscribers' tokens are published
+    #[arg(long, env = "FANFARE_SUBSCRIBER_JWKS_URL", value_name = "URL", hide_env_values = true)]
+    #[serde(deserialize_with = "from_text")]
+    subscriber_jwks_url: Option<Url>,
+
+    /// Let subscribers without a token receive public updates
+    #[arg(long, env = "FANFARE_ANONYMOUS", value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    anonymous: Option<bool>,
+
+    /// List who is subscribed, and tell of who comes and goes, to those whose token allows it
+    #[arg(long, env = "FANFARE_SUBSCRIPTIONS", value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
+    subscriptions: Option<bool>,
+
+    /// The cookie in which pages have their token [default: mercureAuthorization]
+    #[arg(long, env = "FANFARE_COOKIE_NAME", value_name = "NAME")]
+    cookie_name: Option<String>,
+
     /// Whether a subscriber who missed events is told so in the stream [default: on]
     #[arg(long, env = "FANFARE_GAP_EVENT", value_name = "on|off")]
     gap_event: Option<Switch>,
@@ -79,6 +124,14 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_DRAIN", value_name = "DURATION", value_parser = parse_duration)]
     #[serde(deserialize_with = "duration")]
     drain: Option<Duration>,
+
+    /// Speak TLS and HTTP/2 with this certificate (PEM, its chain after it); read again on SIGHUP
+    #[arg(long, env = "FANFARE_TLS_CERT", value_name = "FILE")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's key (PEM)
+    #[arg(long, env = "FANFARE_TLS_KEY", value_name = "FILE")]
+    tls_key: Option<PathBuf>,
 
     /// Threads that serve subscribers [default: one a processor]
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
@@ -136,20 +189,51 @@ const DISK_RETENTION: Retention = Retention { count: None, age: None, bytes: Som
 pub(crate) const DATA_DIR: &str = "fanfare-data";
 
 impl Options {
-    /// Fills in what only the file says, if one is named.
+    /// Fills in what only the reference hub's environment says, and then what only the file says, if one is named.
     pub(crate) fn with_file(self) -> anyhow::Result<Self> {
+        let mercure = Self::of_mercure(&|name| std::env::var(name).ok())?;
         match &self.config {
             Some(path) => {
                 let file = read(path)?;
-                Ok(self.or(file))
+                Ok(self.or(mercure).or(file))
             }
-            None => Ok(self),
+            None => Ok(self.or(mercure)),
         }
+    }
+
+    fn of_mercure(read: &impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let publisher = Keys::of_mercure("PUBLISHER", read)?;
+        let subscriber = Keys::of_mercure("SUBSCRIBER", read)?;
+        Ok(Self::default().with_keys(publisher, subscriber))
+    }
+
+    fn with_keys(self, publisher: Keys, subscriber: Keys) -> Self {
+        Self {
+            publisher_key: publisher.key,
+            publisher_alg: publisher.alg,
+            publisher_jwks_url: publisher.jwks_url,
+            subscriber_key: subscriber.key,
+            subscriber_alg: subscriber.alg,
+            subscriber_jwks_url: subscriber.jwks_url,
+            ..self
+        }
+    }
+
+    fn publisher(&self) -> Keys {
+        let (key, jwks_url) = (self.publisher_key.clone(), self.publisher_jwks_url.clone());
+        Keys { key, alg: self.publisher_alg, jwks_url }
+    }
+
+    fn subscriber(&self) -> Keys {
+        let (key, jwks_url) = (self.subscriber_key.clone(), self.subscriber_jwks_url.clone());
+        Keys { key, alg: self.subscriber_alg, jwks_url }
     }
 
     fn or(self, file: Self) -> Self {
         let list = |flags: Vec<_>, file: Vec<_>| if flags.is_empty() { file } else { flags };
-        Self {
+        let publisher = self.publisher().or(file.publisher());
+        let subscriber = self.subscriber().or(file.subscriber());
+        let merged = Self {
             listen: if self.listen.is_empty() { file.listen } else { self.listen },
             config: self.config,
             // A flag for one of the two overrules the other in the file.
@@ -164,11 +248,18 @@ impl Options {
             gap_event: self.gap_event.or(file.gap_event),
             heartbeat: self.heartbeat.or(file.heartbeat),
             drain: self.drain.or(file.drain),
+            tls_cert: self.tls_cert.or(file.tls_cert),
+            tls_key: self.tls_key.or(file.tls_key),
             shards: self.shards.or(file.shards),
             max_connections: self.max_connections.or(file.max_connections),
             max_body: self.max_body.or(file.max_body),
             max_topics: self.max_topics.or(file.max_topics),
-        }
+            anonymous: self.anonymous.or(file.anonymous),
+            subscriptions: self.subscriptions.or(file.subscriptions),
+            cookie_name: self.cookie_name.or(file.cookie_name),
+            ..Self::default()
+        };
+        merged.with_keys(publisher, subscriber)
     }
 
     pub(crate) fn listen(&self) -> Vec<SocketAddr> {
@@ -178,6 +269,16 @@ impl Options {
     /// The connections that were asked for, if any were.
     pub(crate) fn max_connections(&self) -> Option<usize> {
         self.max_connections
+    }
+
+    /// The files of the certificate, if the hub shall speak TLS.
+    pub(crate) fn tls(&self) -> Result<Option<TlsFiles>, Failure> {
+        match (self.tls_cert.clone(), self.tls_key.clone()) {
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Failure::usage("--tls-cert needs its key: add --tls-key FILE")),
+            (None, Some(_)) => Err(Failure::usage("--tls-key needs its certificate: add --tls-cert FILE")),
+        }
     }
 
     /// Where events are kept.
@@ -205,10 +306,32 @@ impl Options {
         if asked == Retention::default() { default } else { asked }
     }
 
-    pub(crate) fn settings(&self) -> Result<Settings, Failure> {
+    /// Who may do what: everyone everything, unless there is a key.
+    fn authorization(&self) -> anyhow::Result<Authorization> {
+        let (publisher, subscriber) =
+            (self.publisher().verifier("publisher")?, self.subscriber().verifier("subscriber")?);
+        let mut tokens = match (publisher, subscriber) {
+            (None, None) => return Ok(Authorization::Open),
+            (Some(publisher), None) => Tokens::of_publishers(publisher),
+            (None, Some(subscriber)) => Tokens::of_subscribers(subscriber),
+            (Some(publisher), Some(subscriber)) => Tokens::of_publishers(publisher).with_subscriber(subscriber),
+        };
+        if self.anonymous == Some(true) {
+            tokens = tokens.with_anonymous();
+        }
+        if let Some(name) = &self.cookie_name {
+            let named = tokens.with_cookie_name(name);
+            tokens = named.map_err(|error| Failure::usage(format!("--cookie-name: {error}")))?;
+        }
+        Ok(Authorization::Tokens(tokens))
+    }
+
+    pub(crate) fn settings(&self) -> anyhow::Result<Settings> {
         let mut settings = Settings::default();
         settings.heartbeat = self.heartbeat.unwrap_or(settings.heartbeat);
         settings.gap_event = self.gap_event.map_or(settings.gap_event, |switch| switch == Switch::On);
+        settings.authorization = self.authorization()?;
+        settings.subscriptions = self.subscriptions.unwrap_or(settings.subscriptions);
         settings.cors_origins.clone_from(&self.cors_origin);
         settings.publish_origins.clone_from(&self.publish_origin);
         settings.shards = self.shards.unwrap_or(settings.shards);
@@ -226,7 +349,15 @@ impl Options {
 fn read(path: &Path) -> anyhow::Result<Options> {
     let unusable = |error: String| Failure::usage(format!("{}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| unusable(error.to_string())).context("the configuration can't be used")
+    let options = toml::from_str(&text).map_err(|error| unusable(told(&error, &text)));
+    options.context("the configuration can't be used")
+}
+
+/// What is wrong and where. The library would show the line, and a line may hold a key.
+fn told(error: &toml::de::Error, text: &str) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
+    format!("{}{}", line.unwrap_or_default(), error.message())
 }
 
 /// A duration or size in the file: as on the command line, or a bare number.
@@ -270,6 +401,13 @@ fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>
         OneOrMany::One(text) => vec![text],
         OneOrMany::Many(texts) => texts,
     })
+}
+
+/// A text in the file, as on the command line.
+fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
 fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {

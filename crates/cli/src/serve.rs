@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use fanfare_hub::{Clock, Hub, SystemClock, raise_open_files_limit};
+use fanfare_hub::{Authorization, Clock, Hub, SystemClock, raise_open_files_limit};
 use fanfare_log::{DiskLog, DiskSettings, Retention};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::Failure;
 use crate::options::{Durability, Options, Store};
+use crate::tls::TlsFiles;
 
 #[derive(Debug, Args)]
 #[command(
@@ -35,12 +36,14 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow::Result<ExitCode> {
     let settings = options.settings()?;
     let store = options.store()?;
+    let tls = options.tls()?.map(TlsFiles::watch).transpose()?;
     let mut listeners = Vec::new();
     for address in options.listen() {
         settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;
         let why = || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
         listeners.push(TcpListener::bind(address).await.with_context(why)?);
     }
+    let authorization = settings.authorization.clone();
     // Last of all: what was refused leaves no folder behind.
     let builder = Hub::builder().settings(settings);
     let builder = match &store {
@@ -53,14 +56,18 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     let mut addresses = Vec::new();
     for listener in listeners {
         addresses.push(listener.local_addr()?);
-        let (hub, mut stop) = (hub.clone(), stop.clone());
+        let (hub, tls, mut stop) = (hub.clone(), tls.clone(), stop.clone());
         servers.spawn(async move {
             let stopped = async move { stop.wait_for(|stop| *stop).await.map_or((), drop) };
-            hub.run(listener, stopped).await
+            match tls {
+                Some(tls) => hub.run_tls(listener, tls, stopped).await,
+                None => hub.run(listener, stopped).await,
+            }
         });
     }
     tell_open_files(options);
-    greet(&addresses, &store);
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    greet(scheme, &addresses, &store, &authorization);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
         ended??;
@@ -96,15 +103,19 @@ fn open(folder: &Path, durability: Durability, retention: Retention) -> anyhow::
 }
 
 /// Says where the hub is. Whoever started it may have closed its output, which is no reason not to serve.
-fn greet(addresses: &[SocketAddr], store: &Store) {
+fn greet(scheme: &str, addresses: &[SocketAddr], store: &Store, authorization: &Authorization) {
     let mut text = String::new();
     for address in addresses {
-        text += &format!("Fanfare {} listens on http://{address}\n", env!("CARGO_PKG_VERSION"));
+        text += &format!("Fanfare {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
     }
     if let Some(address) = addresses.first() {
-        text += &format!("  page       http://{address}/\n");
-        text += &format!("  subscribe  curl -N http://{address}/events/greetings\n");
-        text += &format!("  publish    curl -d 'Hello' http://{address}/events/greetings\n");
+        text += &format!("  page       {scheme}://{address}/\n");
+        let token = match authorization {
+            Authorization::Open => "",
+            _ => " -H \"Authorization: Bearer $TOKEN\"",
+        };
+        text += &format!("  subscribe  curl -N{token} {scheme}://{address}/events/greetings\n");
+        text += &format!("  publish    curl{token} -d 'Hello' {scheme}://{address}/events/greetings\n");
     }
     text += &match store {
         Store::Memory(_) => "  events     in memory, gone when it stops\n".to_owned(),

@@ -2,14 +2,11 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::sync::Notify;
@@ -26,13 +23,48 @@ struct Requests {
     under_way: AtomicUsize,
     begun: AtomicUsize,
     changed: Notify,
+    had_body: AtomicBool,
+    is_unflushed: AtomicBool,
+    is_held: AtomicBool,
 }
 
 impl Activity {
-    /// Middleware that keeps count.
-    pub(crate) async fn measure(State(activity): State<Self>, request: Request, next: Next) -> Response {
-        let under_way = activity.begin();
-        next.run(request).await.map(|body| Body::new(Measured { body, _under_way: under_way }))
+    /// Counts a request until its answer's body is dropped.
+    pub(crate) fn begin(&self, has_body: bool) -> UnderWay {
+        self.0.had_body.fetch_or(has_body, Ordering::AcqRel);
+        self.0.begun.fetch_add(1, Ordering::AcqRel);
+        self.0.under_way.fetch_add(1, Ordering::AcqRel);
+        self.0.changed.notify_one();
+        UnderWay(self.clone())
+    }
+
+    /// Whether whatever comes next on a connection of HTTP/1.1 is the head of a request. Not told of one whose requests
+    /// had bodies: one that was answered early may still be on its way.
+    pub(crate) fn is_between_requests(&self) -> bool {
+        let Requests { under_way, is_unflushed, had_body, .. } = &*self.0;
+        under_way.load(Ordering::Acquire) == 0
+            && !is_unflushed.load(Ordering::Acquire)
+            && !had_body.load(Ordering::Acquire)
+    }
+
+    /// What was answered is out.
+    pub(crate) fn flushed(&self) {
+        if self.0.under_way.load(Ordering::Acquire) == 0 {
+            self.0.is_unflushed.store(false, Ordering::Release);
+        }
+    }
+
+    /// A request is held back, for somebody else to serve.
+    pub(crate) fn hold(&self) {
+        self.0.is_held.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.0.is_held.store(false, Ordering::Release);
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.0.is_held.load(Ordering::Acquire)
     }
 
     /// Returns when no request was under way for `first` since the start, or for `later` since the last one ended.
@@ -51,23 +83,22 @@ impl Activity {
             }
         }
     }
-
-    fn begin(&self) -> UnderWay {
-        self.0.begun.fetch_add(1, Ordering::AcqRel);
-        self.0.under_way.fetch_add(1, Ordering::AcqRel);
-        self.0.changed.notify_one();
-        UnderWay(self.clone())
-    }
 }
 
 #[derive(Debug)]
-struct UnderWay(Activity);
+pub(crate) struct UnderWay(Activity);
 
 /// A body whose request is under way until it ends. It still tells its size: a known one is sent as `Content-Length`,
 /// which costs less than chunks at both ends.
-struct Measured {
+pub(crate) struct Measured {
     body: Body,
     _under_way: UnderWay,
+}
+
+impl Measured {
+    pub(crate) fn new(body: Body, under_way: UnderWay) -> Self {
+        Self { body, _under_way: under_way }
+    }
 }
 
 impl http_body::Body for Measured {
@@ -92,6 +123,7 @@ impl http_body::Body for Measured {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
+        self.0.0.is_unflushed.store(true, Ordering::Release);
         self.0.0.under_way.fetch_sub(1, Ordering::AcqRel);
         self.0.0.changed.notify_one();
     }
@@ -118,8 +150,8 @@ mod tests {
         let requests = activity.clone();
         tokio::spawn(async move {
             tokio::time::sleep(FIRST / 2).await;
-            let first = requests.begin();
-            let second = requests.begin();
+            let first = requests.begin(false);
+            let second = requests.begin(false);
             tokio::time::sleep(LATER * 3).await;
             drop(first);
             tokio::time::sleep(LATER * 3).await;

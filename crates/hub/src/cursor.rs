@@ -1,8 +1,10 @@
 //! Where a subscription starts.
 
-use fanfare_log::{Located, Log, Position, ReadError};
+use fanfare_log::{Located, Log, Position, ReadBudget, ReadError, Topics};
 
+use crate::grant::Grant;
 use crate::limits::ID_BYTES_MAX;
+use crate::presence::NewsCursor;
 
 /// Where a subscriber asks to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,18 +25,24 @@ impl Cursor {
             Some(EARLIEST) => Ok(Self::Earliest),
             // It is sent back in a header, so it must be able to stand in one; no event can have such an id anyway.
             Some(text) if text.len() > ID_BYTES_MAX || text.chars().any(char::is_control) => Err(InvalidCursor),
-            Some(text) => Ok(Self::After(text.into(), text.parse().ok())),
+            Some(text) => Ok(Self::After(text.into(), position_in(text))),
         }
     }
 
-    /// Finds the position in `log` to read on from.
-    pub(crate) fn locate(&self, log: &dyn Log) -> Result<Start, ReadError> {
+    /// Finds the position in `log` to read on from, for somebody with `grant`.
+    ///
+    /// The chosen id of an event that they may not see is as unknown to them as one that nobody chose: otherwise ids
+    /// could be tried until one is found.
+    pub(crate) fn locate(&self, log: &dyn Log, grant: &Grant) -> Result<Start, ReadError> {
         let span = log.span();
         let (text, position) = match self {
             Self::Tail => return Ok(Start { is_tail: true, ..Start::at(span.tail, span.tail.to_string()) }),
             Self::Earliest => return Ok(Start::at(span.start, EARLIEST.to_owned())),
             Self::After(text, Some(position)) => (text, Some(*position)),
-            Self::After(text, None) => (text, log.position_of(text)?),
+            Self::After(text, None) => {
+                let position = log.position_of(text)?;
+                (text, position.map(|position| may_see(log, position, grant)).transpose()?.flatten())
+            }
         };
         let reason = match position.map(|position| (position, log.locate(position))) {
             Some((after, Located::Kept)) => return Ok(Start::at(after, text.to_string())),
@@ -44,6 +52,24 @@ impl Cursor {
         let gap = Gap { requested: text.to_string(), reason };
         Ok(Start { gap: Some(gap), ..Start::at(span.start, EARLIEST.to_owned()) })
     }
+}
+
+/// The position that an id of the hub's own says: that of an event, or the one that a subscription event came after.
+fn position_in(id: &str) -> Option<Position> {
+    id.parse().ok().or_else(|| Some(NewsCursor::parse(id)?.position))
+}
+
+/// The position of a chosen id, if its event is there to be seen.
+fn may_see(log: &dyn Log, position: Position, grant: &Grant) -> Result<Option<Position>, ReadError> {
+    let before = Position { offset: position.offset.saturating_sub(1), ..position };
+    let budget = ReadBudget { records: 1, bytes: 1, examined: 1 };
+    let record = match log.read(before, Topics::All, budget) {
+        Ok(batch) => batch.records.into_iter().next(),
+        Err(ReadError::Expired) => None,
+        Err(error) => return Err(error),
+    };
+    let is_seen = record.is_some_and(|record| record.position == position && grant.may_see(&record));
+    Ok(is_seen.then_some(position))
 }
 
 /// Where a subscription starts, and what its response says of that.
@@ -101,6 +127,7 @@ pub(crate) struct InvalidCursor;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selector::{Selector, Selectors};
     use crate::{Topic, Update};
     use fanfare_log::{Engine, Epoch, MemoryLog, Retention, Timestamp};
 
@@ -117,7 +144,18 @@ mod tests {
     }
 
     fn check(log: &MemoryLog, cursor: Option<&str>, after: u64, header: &str, gap: Option<GapReason>) {
-        let start = Cursor::parse(cursor).unwrap().locate(log).unwrap();
+        check_for(&Grant::everything(), log, cursor, after, header, gap);
+    }
+
+    fn check_for(
+        grant: &Grant,
+        log: &MemoryLog,
+        cursor: Option<&str>,
+        after: u64,
+        header: &str,
+        gap: Option<GapReason>,
+    ) {
+        let start = Cursor::parse(cursor).unwrap().locate(log, grant).unwrap();
         assert_eq!((start.after.offset, start.header.as_str()), (after, header), "{cursor:?}");
         assert_eq!(start.gap.as_ref().map(|gap| gap.reason), gap, "{cursor:?}");
         assert_eq!(start.gap.map(|gap| gap.requested), gap.and(cursor).map(str::to_owned));
@@ -144,6 +182,28 @@ mod tests {
         check(&log, Some("ef-6"), 6, "ef-6", None);
         check(&log, Some("mine"), 6, "earliest", Some(GapReason::Unknown));
         check(&log, Some("earliest"), 6, "earliest", None);
+    }
+
+    /// Nobody can find out which ids others chose by asking for them.
+    #[tokio::test]
+    async fn the_id_of_an_event_that_one_may_not_see_is_unknown() {
+        let log = MemoryLog::new(Epoch(0xf), Retention::default());
+        let update = |topic: &str, id: &str| {
+            let update = Update::new(Topic::new(topic).unwrap(), "").with_id(id.try_into().unwrap());
+            (if topic == "open" { update } else { update.private() }).into_draft(Timestamp(0))
+        };
+        let ids = [("secret", "first"), ("open", "public"), ("mine", "own"), ("open", "first")];
+        Engine::append(&log, ids.map(|(topic, id)| update(topic, id)).into()).await.unwrap();
+        let mine = [Selector::parse("mine").unwrap()].into_iter().collect();
+        let grant = Grant::new(Selectors::default(), mine);
+        let check = |cursor, after, header, gap| check_for(&grant, &log, Some(cursor), after, header, gap);
+        check("public", 2, "public", None);
+        check("own", 3, "own", None);
+        check("nobody's", 0, "earliest", Some(GapReason::Unknown));
+        check("first", 0, "earliest", Some(GapReason::Unknown));
+        // A position says nothing but how many events there are.
+        check("ef-1", 1, "ef-1", None);
+        check_for(&Grant::everything(), &log, Some("first"), 1, "first", None);
     }
 
     #[test]

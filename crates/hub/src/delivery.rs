@@ -1,139 +1,191 @@
-//! One subscriber on the general path: a cursor that reads the log whenever its socket has room.
+//! One subscriber on the general path: a body that reads the log from its cursor whenever its connection has room.
 
+use std::convert::Infallible;
 use std::error::Error;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fanfare_log::{Position, ReadBudget, ReadError, Record};
-use futures_util::Stream;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use fanfare_log::{Batch, Position, ReadError};
+use fanfare_wire::KEEP_ALIVE;
+use http_body::{Body, Frame};
 
+use crate::audience::{News, Seats, join};
 use crate::cursor::{Gap, GapReason, Start};
-use crate::shared::{Phase, Shared};
+use crate::limits::FRAME_BYTES_MAX;
+use crate::shared::Shared;
 use crate::subscription::{Subscription, read_budget};
 
-/// A subscription being served. Nothing is queued for it: it holds a position and reads on when it is polled.
+/// The body of a subscription's response. Nothing is queued for it: it holds a seat with a position, and reads on when
+/// it is polled.
 pub(crate) struct Delivery {
     hub: Arc<Shared>,
-    subscription: Subscription,
-    budget: ReadBudget,
-    cursor: Position,
-    /// Where it began, until it was told.
-    start: Option<Start>,
-    tail: watch::Receiver<Position>,
-    phase: watch::Receiver<Phase>,
-    /// When it ends, once the hub is stopping.
-    leaves_at: Option<Instant>,
-    ended: bool,
+    seat: usize,
+    /// What is pending still of what was read last.
+    chunk: Bytes,
+    has_ended: bool,
+}
+
+/// What there is for a subscriber.
+enum Next {
+    Chunk(Bytes),
+    /// Nothing, and it is woken when there is.
+    Waits,
+    /// Nothing among many: others come between.
+    Yields,
+    End,
 }
 
 impl Delivery {
-    pub(crate) fn new(hub: Arc<Shared>, subscription: Subscription, start: Start) -> Self {
+    pub(crate) fn new(hub: Arc<Shared>, subscription: Subscription, start: &Start) -> Self {
         hub.counters.subscribers.inc();
         hub.counters.subscriptions.inc();
-        let (tail, mut phase) = (hub.tail.subscribe(), hub.phase.subscribe());
-        // The hub may have begun to stop since it let this one in; a receiver takes what it starts with for seen.
-        phase.mark_changed();
-        let budget = read_budget(subscription.selectors());
-        let (cursor, start) = (start.after, Some(start));
-        Self { hub, subscription, budget, cursor, start, tail, phase, leaves_at: None, ended: false }
+        // A comment first, so that the head is not held back until there is an event.
+        let mut greeting = KEEP_ALIVE.to_vec();
+        hub.greet(start, &mut greeting);
+        let seat = hub.audience.sit(&hub, subscription, start.after);
+        Self { hub, seat, chunk: greeting.into(), has_ended: false }
     }
 
-    /// The chunks to send: each is what is pending, up to a bound.
-    pub(crate) fn into_stream(self) -> impl Stream<Item = Bytes> + Send {
-        futures_util::stream::unfold(self, |mut delivery| async {
-            let chunk = delivery.next().await?;
-            Some((chunk, delivery))
-        })
+    /// Up to where the subscriber was sent what is for it, once it has all that this had for it.
+    pub(crate) fn cursor(&self) -> Position {
+        self.hub.audience.seats().table.get(self.seat).map_or_else(|| *self.hub.tail.borrow(), |seat| seat.cursor)
     }
 
-    async fn next(&mut self) -> Option<Bytes> {
-        if let Some(start) = self.start.take() {
-            let mut greeting = Vec::new();
-            self.hub.greet(&start, &mut greeting);
-            if !greeting.is_empty() {
-                return Some(greeting.into());
+    fn next(&self, context: &Context<'_>) -> Next {
+        let (subscription, cursor, news) = {
+            let mut seats = self.hub.audience.seats();
+            let (heralded, now) = (seats.heralded, seats.now);
+            let Some(seat) = seats.come(self.seat) else { return Next::End };
+            // Whoever reads slowly is cut off here; the rest comes after the cursor, if there is a new token.
+            if now >= seat.expires_at {
+                return Next::End;
             }
-        }
-        while !self.ended {
-            let tail = *self.tail.borrow_and_update();
-            while self.cursor < tail {
-                match self.hub.log.read(self.cursor, self.subscription.topics(), self.budget) {
-                    Ok(batch) => {
-                        self.cursor = batch.end;
-                        if let Some(chunk) = self.chunk(&batch.records) {
-                            return Some(chunk);
-                        }
-                    }
-                    Err(ReadError::Expired) => return self.fell_behind(),
-                    // The connection is lost, and no event: the subscriber comes back with its cursor.
-                    Err(error) => {
-                        tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
-                        return None;
-                    }
+            let (cursor, sent_at) = (seat.cursor, seat.sent_at);
+            if cursor >= heralded {
+                // What was acknowledged before it goes is still delivered.
+                if now >= seat.leaves_at && cursor >= *self.hub.tail.borrow() {
+                    return Next::End;
                 }
-                // A subscriber of a rare topic may look at much before it finds something: others come between.
-                tokio::task::yield_now().await;
-            }
-            self.wait().await;
-        }
-        None
-    }
-
-    /// Waits until there may be more, or it is time to go. What was acknowledged before that is still delivered.
-    async fn wait(&mut self) {
-        let leaves_at = self.leaves_at;
-        let time_to_leave = async {
-            match leaves_at {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        // Neither channel closes while the hub is held.
-        tokio::select! {
-            biased;
-            _ = self.tail.changed() => {}
-            _ = self.phase.changed(), if leaves_at.is_none() => {
-                if let Phase::Draining { begun, window } = *self.phase.borrow() {
-                    self.leaves_at = Some(begun + self.hub.share_of(window));
+                if seats.is_heartbeat_due(sent_at) {
+                    self.sends(&mut seats);
+                    return Next::Chunk(Bytes::from_static(KEEP_ALIVE));
                 }
+                if let Some(seat) = seats.table.get_mut(self.seat) {
+                    seat.waker = Some(context.waker().clone());
+                }
+                return Next::Waits;
             }
-            () = time_to_leave => self.ended = true,
+            let subscription = seat.subscription.clone();
+            // Where more has come since, all of it goes out now: a read of its own costs less than being woken again.
+            let tail = *self.hub.tail.borrow();
+            let news = seats.news.clone().filter(|news| news.from == cursor && news.batch.end >= tail);
+            (subscription, cursor, news)
+        };
+        if let Some(news) = news {
+            return self.take(&subscription, &news.batch, Some(&news));
+        }
+        match self.hub.log.read(cursor, subscription.topics(), read_budget(subscription.selectors())) {
+            Ok(batch) => self.take(&subscription, &batch, None),
+            Err(ReadError::Expired) => self.fell_behind(cursor),
+            // The connection is lost, and no event: the subscriber comes back with its cursor.
+            Err(error) => {
+                tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
+                Next::End
+            }
         }
     }
 
-    /// The frames of those records that are admitted, in one piece. A single one is shared, not copied.
-    fn chunk(&self, records: &[Arc<Record>]) -> Option<Bytes> {
-        let admitted: Vec<&Bytes> =
-            records.iter().filter(|record| self.subscription.admits(record)).map(|record| &record.frame).collect();
-        let chunk = match admitted.as_slice() {
-            [] => return None,
-            [one] => Bytes::clone(one),
-            several => {
-                let mut chunk = Vec::with_capacity(several.iter().map(|frame| frame.len()).sum());
-                several.iter().for_each(|frame| chunk.extend_from_slice(frame));
-                chunk.into()
+    /// The frames of those records that are admitted, in one piece.
+    fn take(&self, subscription: &Subscription, batch: &Batch, news: Option<&News>) -> Next {
+        let admitted = batch.records.iter().filter(|record| subscription.admits(record));
+        let count = admitted.clone().count();
+        {
+            let mut seats = self.hub.audience.seats();
+            let now = seats.now;
+            let Some(seat) = seats.table.get_mut(self.seat) else { return Next::End };
+            seat.cursor = batch.end;
+            if count > 0 {
+                seat.sends_at(now);
             }
+        }
+        if count == 0 {
+            return Next::Yields;
+        }
+        let chunk = match news {
+            Some(news) if count == batch.records.len() => news.whole(),
+            _ => join(admitted.map(|record| &record.frame)),
         };
-        self.hub.counters.delivered.inc_by(admitted.len() as u64);
+        self.hub.counters.delivered.inc_by(count as u64);
         self.hub.counters.delivered_bytes.inc_by(chunk.len() as u64);
-        Some(chunk)
+        Next::Chunk(chunk)
     }
 
     /// The history has passed the cursor. Without a gap event the connection is lost instead, and the answer to the
     /// reconnect tells: never silence.
-    fn fell_behind(&mut self) -> Option<Bytes> {
-        let gap = Gap { requested: self.cursor.to_string(), reason: GapReason::Lagged };
-        self.cursor = self.hub.log.span().start;
+    fn fell_behind(&self, cursor: Position) -> Next {
+        let gap = Gap { requested: cursor.to_string(), reason: GapReason::Lagged };
+        let start = self.hub.log.span().start;
         let mut event = Vec::new();
-        self.ended = !self.hub.tell(&gap, self.cursor, &mut event);
-        (!self.ended).then(|| event.into())
+        if !self.hub.tell(&gap, start, &mut event) {
+            return Next::End;
+        }
+        let mut seats = self.hub.audience.seats();
+        if let Some(seat) = seats.table.get_mut(self.seat) {
+            seat.cursor = start;
+        }
+        self.sends(&mut seats);
+        Next::Chunk(event.into())
+    }
+
+    /// Notes that something is sent now.
+    fn sends(&self, seats: &mut Seats) {
+        let now = seats.now;
+        if let Some(seat) = seats.table.get_mut(self.seat) {
+            seat.sends_at(now);
+        }
+    }
+}
+
+impl Body for Delivery {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if !self.chunk.is_empty() {
+            self.sends(&mut self.hub.audience.seats());
+        } else if !self.has_ended {
+            match self.next(context) {
+                Next::Chunk(chunk) => self.chunk = chunk,
+                Next::Waits => return Poll::Pending,
+                Next::Yields => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Next::End => self.has_ended = true,
+            }
+        }
+        if self.chunk.is_empty() {
+            return Poll::Ready(None);
+        }
+        let length = self.chunk.len().min(FRAME_BYTES_MAX);
+        let frame =
+            if length == self.chunk.len() { std::mem::take(&mut self.chunk) } else { self.chunk.split_to(length) };
+        Poll::Ready(Some(Ok(Frame::data(frame))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.has_ended
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
+        self.hub.audience.seats().leave(self.seat);
         self.hub.counters.subscribers.dec();
     }
 }

@@ -31,6 +31,11 @@ impl Grant {
         self.publish.match_all(topics)
     }
 
+    /// Whether private updates on `topic` may be seen.
+    pub(crate) fn may_see_topic(&self, topic: &str) -> bool {
+        self.subscribe.match_any(&[Arc::from(topic)])
+    }
+
     /// Whether `record` may be seen. The selectors of a subscription say where it is wanted; this says only whether it
     /// is allowed, and a different topic of the same update may be what allows it.
     pub(crate) fn may_see(&self, record: &Record) -> bool {

@@ -4,11 +4,14 @@ mod problem;
 
 mod form;
 
+mod credentials;
+
 mod access;
 mod cors;
 mod host;
 
 mod subscribe;
+mod subscriptions;
 
 mod batch;
 mod mercure;
@@ -19,7 +22,7 @@ mod console;
 mod health;
 
 pub(crate) use problem::Problem;
-pub(crate) use subscribe::{Accepted, TakesOver};
+pub(crate) use subscribe::{Accepted, Declined, TakesOver};
 
 use axum::Router;
 use axum::extract::State;
@@ -35,8 +38,8 @@ use crate::figures::Refusal;
 impl Hub {
     /// The hub's HTTP interface, for an application that serves it with its own, merged or nested under a prefix.
     ///
-    /// It checks the `Origin` of publishers, and who may reach it otherwise is the application's to decide: what
-    /// [`run`](Self::run) adds is the check of `Host`, limits on connections, and the drain, for which there is
+    /// It asks the hub's [`Authorization`](crate::Authorization), and who may reach it otherwise is the application's to
+    /// decide: what [`run`](Self::run) adds is, without keys, the check of `Host`, limits on connections, and the drain, for which there is
     /// [`stop`](Self::stop). Nest it with a slash at the end (`nest("/hub/", …)`), because the page is at `/hub/`.
     pub fn router(&self) -> Router {
         self.routes().layer(from_fn_with_state(self.clone(), count_refusals))
@@ -65,7 +68,10 @@ impl Hub {
 
     /// What a server of its own has around whatever it answers.
     fn guarded(&self, routes: Router) -> Router {
-        routes.layer(from_fn(host::check)).layer(from_fn_with_state(self.clone(), count_refusals))
+        // Who has to show a token can't be made to lend it to a page under a foreign name: cookies are bound to names.
+        let routes =
+            if self.shared.settings.authorization.is_open() { routes.layer(from_fn(host::check)) } else { routes };
+        routes.layer(from_fn_with_state(self.clone(), count_refusals))
     }
 
     fn routes(&self) -> Router {
@@ -75,6 +81,8 @@ impl Hub {
             .route("/events", get(subscribe::any).post(batch::publish))
             .route("/events/{*topic}", get(subscribe::one).post(plain::publish))
             .route("/.well-known/mercure", get(mercure::subscribe).post(mercure::publish))
+            .route("/.well-known/mercure/subscriptions", get(subscriptions::list))
+            .route("/.well-known/mercure/subscriptions/{*rest}", get(subscriptions::list))
             .route("/metrics", get(health::metrics))
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))

@@ -6,11 +6,14 @@ use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryL
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, Start};
 use crate::figures::{Counters, Figures};
+use crate::grant::Grant;
 use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
+use crate::presence::Presence;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::shard::Bells;
@@ -134,12 +137,12 @@ impl Hub {
         }
     }
 
-    /// Finds where a subscription starts, if one may.
-    pub(crate) fn start(&self, cursor: &Cursor) -> Result<Start, SubscribeError> {
+    /// Finds where a subscription of somebody with `grant` starts, if one may.
+    pub(crate) fn start(&self, cursor: &Cursor, grant: &Grant) -> Result<Start, SubscribeError> {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        Ok(cursor.locate(&*self.shared.log)?)
+        Ok(cursor.locate(&*self.shared.log, grant)?)
     }
 
     /// Ends every stream, spread over the drain time, and takes no publish and no subscription any more. Returns when no
@@ -247,7 +250,11 @@ impl HubBuilder {
             });
             ring.ring();
         }));
+        let presence = Presence::new(tail.subscribe(), clock.now());
+        let presence = self.settings.subscriptions.then(|| Arc::new(presence));
         let shared = Shared {
+            presence,
+            audience: Audience::new(log.span().tail, &self.settings),
             settings: self.settings,
             engine,
             log,
@@ -261,7 +268,9 @@ impl HubBuilder {
             random: Mutex::new(self.seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed)),
         };
         let hub = Hub { shared: Arc::new(shared) };
+        hub.shared.settings.authorization.keep_fresh();
         hub.keep_up();
+        herald(&hub.shared);
         Ok(hub)
     }
 }

@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::grant::Grant;
 use crate::limits::{IDEMPOTENCY_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_WINDOW};
 
 /// A name that a publisher gives to one publish, so that it can send it again after a connection broke without having
 /// it stored twice.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IdempotencyKey(Arc<str>);
+pub struct IdempotencyKey {
+    text: Arc<str>,
+    holder: Option<Arc<Grant>>,
+}
 
 impl IdempotencyKey {
     /// Makes a key of `text`: 1 to 255 bytes of any text.
@@ -22,7 +26,13 @@ impl IdempotencyKey {
         if text.is_empty() || text.len() > IDEMPOTENCY_KEY_BYTES_MAX {
             return Err(InvalidIdempotencyKey);
         }
-        Ok(Self(text.into()))
+        Ok(Self { text: text.into(), holder: None })
+    }
+
+    /// The key of somebody with this grant: the same text of others is another key, or they would be given the ids that
+    /// somebody else chose, and their own publish would be dropped.
+    pub(crate) fn of_holder(self, grant: &Arc<Grant>) -> Self {
+        Self { holder: Some(grant.clone()), ..self }
     }
 }
 
@@ -56,7 +66,7 @@ impl Answers {
         if let Some(answer) = held.answers.get(key) {
             return Some(answer.clone());
         }
-        let bytes = key.0.len() + bytes;
+        let bytes = key.text.len() + bytes;
         if held.answers.len() >= IDEMPOTENCY_KEYS_MAX || held.bytes + bytes > IDEMPOTENCY_BYTES_MAX {
             return None;
         }

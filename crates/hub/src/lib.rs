@@ -29,6 +29,10 @@ mod selector;
 mod topic;
 mod uri_template;
 
+mod authorization;
+mod grants;
+mod token;
+
 mod cursor;
 mod idempotency;
 mod subscription;
@@ -41,15 +45,22 @@ mod shared;
 
 mod notice;
 
+mod audience;
 mod delivery;
+mod presence;
 mod shard;
 
 mod activity;
 mod http;
 mod open_files;
-mod rewound;
-mod run;
+mod screen;
+mod tls;
 
+mod connection;
+mod run;
+mod secure;
+
+pub use authorization::{Authorization, InvalidCookieName, Tokens};
 pub use clock::{Clock, SystemClock};
 pub use figures::Figures;
 pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError};
@@ -59,5 +70,10 @@ pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;
 pub use settings::Settings;
+pub use tls::{Tls, TlsError};
+pub use token::{
+    Algorithm, Claims, FetchError, Fetching, InvalidKey, KeySource, TokenError, UnknownAlgorithm, Verifier,
+    VerifyingKey,
+};
 pub use topic::{InvalidTopic, Topic};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

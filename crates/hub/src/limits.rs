@@ -23,6 +23,13 @@ pub(crate) const READ_RECORDS_MAX: usize = 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 pub(crate) const READ_EXAMINED_MAX: usize = 4096;
 
+/// What a subscriber on the general path is handed at once, in bytes: a record of TLS, and the frame that HTTP/2 peers
+/// take unless they say otherwise. A larger event goes out in as many pieces, and is not copied for that.
+pub(crate) const FRAME_BYTES_MAX: usize = 16 << 10;
+
+/// Subscribers on the general path that are looked at, and woken, before others get their turn: some 30 µs.
+pub(crate) const AUDIENCE_SLICE: usize = 256;
+
 /// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
 
@@ -35,12 +42,95 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// How long a connection that was refused may stay after its answer.
 pub(crate) const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How long a TLS handshake may take, from the first connection to its end, and how many may be under way: what is more
+/// waits, within that time. Each holds some 30 KiB until it is through.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HANDSHAKES_MAX: usize = 1024;
+
+/// What TLS holds for a peer whose socket is full, in bytes, beside what the socket itself holds: two records.
+pub(crate) const TLS_BUFFER_BYTES: usize = 32 << 10;
+
+/// Streams of one HTTP/2 connection: some pages with twenty each, or a proxy, which opens another connection for more.
+pub(crate) const HTTP2_STREAMS_MAX: u32 = 256;
+
+/// Streams that a peer has reset before we came to answer them. One that opens and resets streams as fast as it can
+/// (rapid reset, CVE-2023-44487) is cut off at so many; no honest one has this many in a read.
+pub(crate) const HTTP2_PENDING_RESETS_MAX: usize = 20;
+
+/// Streams that we have reset for errors of the peer, after which its connection is closed: each costs us a frame.
+pub(crate) const HTTP2_LOCAL_RESETS_MAX: usize = 100;
+
+/// What a peer may send before it is read, in bytes: on a stream as much as the protocol starts with, so that a body of
+/// a publish at 100 ms comes with 640 KB a second, and on all streams of a connection four times that. A subscriber's
+/// request body is never read.
+pub(crate) const HTTP2_STREAM_WINDOW_BYTES: u32 = (64 << 10) - 1;
+pub(crate) const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 256 << 10;
+
+/// What h2 takes for a stream ahead of the socket, in bytes: a chunk of events. hyper's own bound is 400 KB, which
+/// with 256 streams would be 100 MB for a peer whose socket is full.
+pub(crate) const HTTP2_SEND_BUFFER_BYTES: usize = 16 << 10;
+
+/// How often a connection is asked whether its peer is there, and how long that may take: a subscriber's heartbeat finds
+/// a peer that is gone, but a stream whose window is shut sends none, and one without streams neither.
+pub(crate) const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// How long a publisher may take to send the body.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What is read of a body that is refused as too large, so that the answer is not lost in a reset, and for how long.
 pub(crate) const DISCARDED_BODY_BYTES_MAX: usize = 8 << 20;
 pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The last news of who came and went, in events and bytes of text: some seconds of a crowd that comes back. Who was away
+/// for longer is told, and reads the list.
+pub(crate) const NEWS_MAX: usize = 8192;
+pub(crate) const NEWS_BYTES_MAX: usize = 8 << 20;
+
+/// News that one watcher looks at in its turn, and subscribers that a list reads under the lock at once.
+pub(crate) const NEWS_READ_MAX: usize = 256;
+pub(crate) const SUBSCRIBERS_READ_MAX: usize = 256;
+
+/// A token, in bytes, before it is looked at: more than a cookie can hold, and half of the head of a request.
+pub(crate) const TOKEN_BYTES_MAX: usize = 16 << 10;
+
+/// Selectors in each list of a token: as many as a subscription may have.
+pub(crate) const TOKEN_SELECTORS_MAX: usize = 1000;
+
+/// How far the clocks of an issuer and of the hub may be apart. A subscriber gets nothing of it at the end: a stream
+/// never outlasts its token.
+pub(crate) const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
+
+/// What a token must have left for a stream to begin: two ticks of a shard, the least in which it can end cleanly.
+pub(crate) const STREAM_LIFE_MIN: Duration = Duration::from_secs(2);
+
+/// Streams end in the last tenth of their token's time, but over no more than this: a crowd that logged in together
+/// shall not come back together, and nobody shall lose much.
+pub(crate) const STREAM_END_SPREAD_MAX: Duration = Duration::from_secs(30);
+
+/// Grants that are remembered without a holder before they are looked through.
+pub(crate) const GRANTS_ROOM: usize = 1024;
+
+/// A set of published keys: the large ones, with certificates, have some 20 KiB and ten keys.
+pub(crate) const KEY_SET_BYTES_MAX: usize = 256 << 10;
+pub(crate) const KEY_SET_KEYS_MAX: usize = 64;
+
+/// How long a fetch of keys may take. Subscribers with a new key wait for it.
+pub(crate) const KEY_FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often unknown keys can have keys fetched, whoever makes them up. Issuers publish a key before they use it.
+pub(crate) const KEY_FETCH_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often keys are fetched anyway: so long a withdrawn key still counts.
+pub(crate) const KEY_REFRESH_INTERVAL: Duration = Duration::from_secs(600);
+
+/// Waits after a fetch that failed; they double. The first is how long a hub that starts before its issuer lags behind.
+pub(crate) const KEY_RETRY_MIN: Duration = Duration::from_secs(1);
+pub(crate) const KEY_RETRY_MAX: Duration = Duration::from_secs(60);
+
+/// How long keys count while their source is away: enough for an outage, and not for good, because meanwhile one may
+/// have been withdrawn.
+pub(crate) const STALE_KEYS_MAX: Duration = Duration::from_secs(3600);
 
 /// Pairs in a form or query: a megabyte of `a&a&…` would become forty of them.
 pub(crate) const FORM_PAIRS_MAX: usize = 4096;

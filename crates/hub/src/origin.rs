@@ -41,6 +41,11 @@ impl AllowedOrigin {
     }
 }
 
+/// Whether `origin` is named among `allowed`. `*` names nobody: it is for what anyone may have, without credentials.
+pub(crate) fn is_named(origin: &str, allowed: &[AllowedOrigin]) -> bool {
+    allowed.iter().any(|one| !one.is_any() && one.allows(origin))
+}
+
 impl FromStr for AllowedOrigin {
     type Err = InvalidOrigin;
 

@@ -3,27 +3,17 @@
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 use std::{fmt, io};
 
-use axum::{Router, middleware};
-use bytes::Bytes;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::activity::Activity;
-use crate::limits::{
-    CLOSE_TIMEOUT, FIRST_REQUEST_TIMEOUT, HAND_OVERS_MAX, HEAD_BYTES_MAX, IDLE_TIMEOUT, REFUSED_TIMEOUT,
-};
-use crate::rewound::Rewound;
+use crate::connection::Edge;
+use crate::limits::{CLOSE_TIMEOUT, HAND_OVERS_MAX};
 use crate::shard::{HandOver, Shards};
 use crate::shared::Shared;
-use crate::{Hub, Settings};
+use crate::{Hub, Settings, Tls};
 
 impl Hub {
     /// Serves `listener` until `shutdown` is ready; then ends every stream, spread over the drain time, and returns.
@@ -33,15 +23,38 @@ impl Hub {
     ///
     /// # Errors
     ///
-    /// [`RunError::Exposed`] if others than this machine could connect: without keys anyone may publish.
+    /// [`RunError::Exposed`] if others than this machine could connect, and anyone of them may publish.
     pub async fn run(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        self.serve(listener, None, shutdown).await
+    }
+
+    /// The same over TLS. One `tls` may serve several listeners.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub async fn run_tls(
+        &self,
+        listener: TcpListener,
+        tls: Tls,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
+        self.serve(listener, Some(tls), shutdown).await
+    }
+
+    async fn serve(
+        &self,
+        listener: TcpListener,
+        tls: Option<Tls>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
         let address = listener.local_addr()?;
         self.shared.settings.may_listen(address)?;
         let listener = listener.into_std()?;
         let (sender, hand_overs) = mpsc::channel(HAND_OVERS_MAX);
-        let shards = Shards::start(self, &listener, &sender)?;
+        let shards = Shards::start(self, &listener, tls.is_some(), &sender)?;
         drop((listener, sender));
-        let mut server = Server::new(self, hand_overs);
+        let mut server = Server::new(hand_overs, Edge::new(self, tls, shards.returns()));
         let served = async {
             server.serve_until(&shards, shutdown).await?;
             tracing::info!(%address, "draining");
@@ -66,9 +79,10 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`RunError::Exposed`] if others than this machine could connect.
+    /// [`RunError::Exposed`] if others than this machine could connect, and no key says who may publish.
     pub fn may_listen(&self, address: SocketAddr) -> Result<(), RunError> {
-        if address.ip().is_loopback() { Ok(()) } else { Err(RunError::Exposed(address)) }
+        let is_guarded = self.authorization.guards_publishing();
+        if is_guarded || address.ip().is_loopback() { Ok(()) } else { Err(RunError::Exposed(address)) }
     }
 }
 
@@ -79,7 +93,7 @@ pub enum RunError {
     /// It would be open to other machines.
     #[error(
         "refusing to listen on {0} without a publisher key: anyone who can reach it could publish. \
-         Listen on 127.0.0.1, or put a proxy that checks who publishes in front"
+         Set --publisher-key or --publisher-jwks-url, or listen on 127.0.0.1"
     )]
     Exposed(SocketAddr),
     /// The listener does not work.
@@ -93,21 +107,13 @@ pub enum RunError {
 /// The connections of one listener that its shards handed over.
 struct Server {
     hand_overs: mpsc::Receiver<HandOver>,
-    router: Router,
-    full: Router,
+    edge: Arc<Edge>,
     tasks: JoinSet<()>,
-    graceful: GracefulShutdown,
 }
 
 impl Server {
-    fn new(hub: &Hub, hand_overs: mpsc::Receiver<HandOver>) -> Self {
-        Self {
-            hand_overs,
-            router: hub.server(),
-            full: hub.full_server(),
-            tasks: JoinSet::new(),
-            graceful: GracefulShutdown::new(),
-        }
+    fn new(hand_overs: mpsc::Receiver<HandOver>, edge: Edge) -> Self {
+        Self { hand_overs, edge: Arc::new(edge), tasks: JoinSet::new() }
     }
 
     async fn serve_until(&mut self, shards: &Shards, until: impl Future<Output = ()>) -> Result<(), RunError> {
@@ -127,13 +133,10 @@ impl Server {
         }
     }
 
-    fn serve(&mut self, HandOver { stream, read, open, is_past_limit }: HandOver) {
-        let (router, idle_timeout) =
-            if is_past_limit { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
-        let (router, watcher) = (router.clone(), self.graceful.watcher());
+    fn serve(&mut self, connection: HandOver) {
+        let edge = self.edge.clone();
         self.tasks.spawn(async move {
-            let _open = open;
-            if let Err(error) = connection(stream, read, router, idle_timeout, watcher).await {
+            if let Err(error) = edge.serve(connection).await {
                 tracing::debug!(error, "a connection ended early");
             }
         });
@@ -141,34 +144,14 @@ impl Server {
 
     /// Lets what is being written finish, then cuts what is left: a subscriber who does not read would never end.
     async fn close(mut self) {
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.graceful.shutdown()).await.is_err() {
+        self.edge.close();
+        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(CLOSE_TIMEOUT, finished).await.is_err() {
             tracing::info!(connections = self.tasks.len(), "cutting connections that did not end");
         }
         self.tasks.shutdown().await;
         // The listener is closed when the last shard is gone.
         while self.hand_overs.recv().await.is_some() {}
-    }
-}
-
-type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
-
-async fn connection(
-    stream: std::net::TcpStream,
-    read: Bytes,
-    router: Router,
-    idle_timeout: Duration,
-    watcher: Watcher,
-) -> Result<(), ConnectionError> {
-    let stream = Rewound::new(read, TcpStream::from_std(stream)?);
-    let activity = Activity::default();
-    let router = router.layer(middleware::from_fn_with_state(activity.clone(), Activity::measure));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES_MAX as u32);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    tokio::select! {
-        served = watcher.watch(connection.into_owned()) => served,
-        () = activity.idle(FIRST_REQUEST_TIMEOUT, idle_timeout) => Err("no request came in time".into()),
     }
 }
 

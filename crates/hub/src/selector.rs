@@ -42,6 +42,14 @@ impl Selector {
             None => Self::exact(topic),
         })
     }
+
+    /// As it was written.
+    pub(crate) fn text(&self) -> Arc<str> {
+        match &self.0 {
+            Kind::All => "*".into(),
+            Kind::Exact(topic) | Kind::Template(topic, _) => topic.shared().clone(),
+        }
+    }
 }
 
 /// Several selectors, of which any may match, sorted by what it costs to ask them. Equal if they select the same by the

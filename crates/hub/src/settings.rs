@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::authorization::Authorization;
 use crate::origin::AllowedOrigin;
 
 /// How a hub behaves. Every field has a default that suits one machine and a newcomer.
@@ -15,10 +16,14 @@ pub struct Settings {
     /// Whether a subscriber who missed events is told so in the stream. If not, only the response header tells, and one
     /// who falls behind is disconnected so that its reconnect can see it.
     pub gap_event: bool,
-    /// Origins whose pages may subscribe, beside those of this machine.
+    /// Who may publish and subscribe.
+    pub authorization: Authorization,
+    /// Origins whose pages may subscribe, on an open hub beside those of this machine.
     pub cors_origins: Vec<AllowedOrigin>,
-    /// Origins whose pages may publish, beside those of this machine.
+    /// Origins whose pages may publish, on an open hub beside those of this machine.
     pub publish_origins: Vec<AllowedOrigin>,
+    /// Whether subscribers are listed, and their coming and going told, to those whose grant covers it.
+    pub subscriptions: bool,
     /// The body of a publish, in bytes.
     pub body_bytes_max: usize,
     /// Selectors of one subscription, and topics of one update.
@@ -36,8 +41,10 @@ impl Default for Settings {
         Self {
             heartbeat: Duration::from_secs(15),
             gap_event: true,
+            authorization: Authorization::Open,
             cors_origins: Vec::new(),
             publish_origins: Vec::new(),
+            subscriptions: false,
             // Mercure's reference hub takes as much, and a browser as much in one event without trouble.
             body_bytes_max: 1 << 20,
             topics_max: 1000,

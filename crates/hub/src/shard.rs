@@ -10,9 +10,9 @@ mod remote;
 
 mod hand_over;
 mod head;
-mod response;
+pub(crate) mod response;
 
-mod chunk;
+pub(crate) mod chunk;
 mod socket;
 mod tally;
 mod wheel;
@@ -33,12 +33,15 @@ mod driver;
 mod tests;
 
 pub(crate) use bell::Bells;
+pub(crate) use chunk::LAST_CHUNK;
+pub(crate) use fanout::ticks;
 pub(crate) use hand_over::HandOver;
+pub(crate) use head::Head;
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -62,13 +65,19 @@ pub(crate) struct Shards {
 
 impl Shards {
     /// Starts as many threads as the settings say. Each accepts from `listener`, and sends to `hand_overs` what is not
-    /// for it.
-    pub(crate) fn start(hub: &Hub, listener: &TcpListener, hand_overs: &mpsc::Sender<HandOver>) -> io::Result<Self> {
+    /// for it. Where TLS is spoken that is all, so that one thread accepts for the whole of it.
+    pub(crate) fn start(
+        hub: &Hub,
+        listener: &TcpListener,
+        is_tls: bool,
+        hand_overs: &mpsc::Sender<HandOver>,
+    ) -> io::Result<Self> {
         prepare(listener)?;
         let tick = tick(&hub.shared.settings);
         let mut shards = Self { hub: hub.clone(), remotes: Vec::new(), tick, start: Instant::now() };
-        for number in 0..hub.shared.settings.shards.get() {
-            let driver = Driver::new(hub, listener.try_clone()?, hand_overs.clone(), tick)?;
+        let shards_count = if is_tls { 1 } else { hub.shared.settings.shards.get() };
+        for number in 0..shards_count {
+            let driver = Driver::new(hub, listener.try_clone()?, is_tls, hand_overs.clone(), tick)?;
             let remote = driver.remote().clone();
             hub.shared.bells.add(remote.bell.clone());
             shards.remotes.push(remote);
@@ -101,10 +110,29 @@ impl Shards {
         }
     }
 
+    /// What takes subscriptions back that come on connections which were handed over.
+    pub(crate) fn returns(&self) -> Returns {
+        Returns(self.remotes.clone(), AtomicUsize::new(0))
+    }
+
     /// There is room again for connections that wait in their shards.
     pub(crate) fn make_way(&self) {
         for remote in self.remotes.iter().filter(|remote| remote.has_waiting.swap(false, Ordering::AcqRel)) {
             remote.bell.ring();
+        }
+    }
+}
+
+/// The way back to the shards.
+#[derive(Debug)]
+pub(crate) struct Returns(Vec<Arc<Remote>>, AtomicUsize);
+
+impl Returns {
+    /// Gives a connection to a shard, whose next request was read and is a plain subscription. The shards take turns.
+    pub(crate) fn give(&self, connection: HandOver) {
+        let turn = self.1.fetch_add(1, Ordering::Relaxed);
+        if let Some(remote) = self.0.get(turn % self.0.len().max(1)) {
+            remote.give(connection);
         }
     }
 }
@@ -133,7 +161,7 @@ fn prepare(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// Fine enough for a heartbeat and for the drain.
-fn tick(settings: &Settings) -> Duration {
+pub(crate) fn tick(settings: &Settings) -> Duration {
     let drain = Some(settings.drain).filter(|drain| !drain.is_zero()).unwrap_or(TICK_MAX * 8);
     (settings.heartbeat.min(drain) / 8).clamp(TICK_MIN, TICK_MAX)
 }

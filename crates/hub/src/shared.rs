@@ -8,9 +8,12 @@ use fanfare_log::{Engine, Log, Position};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::audience::Audience;
 use crate::clock::Clock;
 use crate::figures::Counters;
 use crate::idempotency::Answers;
+use crate::limits::STREAM_END_SPREAD_MAX;
+use crate::presence::Presence;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::shard::Bells;
@@ -23,10 +26,14 @@ pub(crate) struct Shared {
     pub(crate) tail: watch::Sender<Position>,
     /// Rung after each append and when the phase changes.
     pub(crate) bells: Arc<Bells>,
+    /// The subscribers of the general path.
+    pub(crate) audience: Audience,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
     pub(crate) recent_types: RecentTypes,
     pub(crate) answers: Answers,
+    /// Who is subscribed, if the hub keeps a list.
+    pub(crate) presence: Option<Arc<Presence>>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Mutex<fastrand::Rng>,
 }
@@ -37,9 +44,21 @@ impl Shared {
         window.mul_f64(self.random())
     }
 
+    /// When a stream ends whose token has `left` left. It ends by itself and before the token does: cut off, or found
+    /// without rights in the middle, a subscriber could not tell what it missed from what it must not see. Some time
+    /// before, because whoever logged in together would come back together.
+    pub(crate) fn share_of_life(&self, left: Duration) -> Duration {
+        left - self.share_of((left / 10).min(STREAM_END_SPREAD_MAX))
+    }
+
     /// A seed for randomness elsewhere.
     pub(crate) fn seed(&self) -> u64 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).u64(..)
+    }
+
+    /// Bits for a name that nobody else has.
+    pub(crate) fn random_bits(&self) -> u128 {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner).u128(..)
     }
 
     /// A number from 0 to 1.

@@ -1,11 +1,13 @@
 //! Who gets what: selectors and a grant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fanfare_log::{ReadBudget, Record, Topics};
 
 use crate::grant::Grant;
 use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
+use crate::presence::Member;
 use crate::selector::Selectors;
 
 /// What one connection is subscribed to. However many of the selectors an event matches, it comes once.
@@ -13,12 +15,34 @@ use crate::selector::Selectors;
 pub(crate) struct Subscription {
     selectors: Arc<Selectors>,
     grant: Arc<Grant>,
+    left: Option<Duration>,
+    /// Its place in the list of who is subscribed, if there is one: given up with the last clone.
+    member: Option<Arc<Member>>,
 }
 
 impl Subscription {
     /// Subscribes to what `selectors` want and `grant` allows.
     pub(crate) fn new(selectors: Selectors, grant: Arc<Grant>) -> Self {
-        Self { selectors: Arc::new(selectors), grant }
+        Self { selectors: Arc::new(selectors), grant, left: None, member: None }
+    }
+
+    /// Ends it when this time is over, counted from now. It is apart from the grant, which many share.
+    pub(crate) fn for_at_most(self, left: Option<Duration>) -> Self {
+        Self { left, ..self }
+    }
+
+    /// Has it listed as long as it lasts.
+    pub(crate) fn listed(self, member: Option<Member>) -> Self {
+        Self { member: member.map(Arc::new), ..self }
+    }
+
+    pub(crate) fn member(&self) -> Option<&Arc<Member>> {
+        self.member.as_ref()
+    }
+
+    /// How long it may last from its beginning.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.left
     }
 
     pub(crate) fn selectors(&self) -> &Arc<Selectors> {

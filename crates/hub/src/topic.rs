@@ -47,7 +47,8 @@ impl Topic {
         let text = decode_all(&self.0);
         let mut segments: Vec<&str> = Vec::new();
         for segment in text.split(['/', '\\']) {
-            match segment {
+            // What reads a topic as a URL cuts off spaces around it.
+            match segment.trim() {
                 "" | "." => {}
                 ".." => drop(segments.pop()),
                 segment => segments.push(segment),
@@ -55,6 +56,7 @@ impl Topic {
         }
         segments.windows(2).any(|pair| {
             let second = pair[1].split(['?', '#']).next().unwrap_or_default();
+            let second = second.trim_end();
             pair[0].eq_ignore_ascii_case(".well-known") && second.eq_ignore_ascii_case("mercure")
         })
     }
@@ -143,6 +145,9 @@ mod tests {
             "/.well-known//mercure/",
             "/.Well-Known/MERCURE",
             "\\.well-known\\mercure",
+            "/.well-known/mercure ",
+            " /.well-known/mercure",
+            "/.well-known/mercure%20",
         ] {
             check_reserved(text, true);
         }

@@ -6,6 +6,7 @@ use fanfare_log::{Draft, Frame, Id, Position, Timestamp, Visibility};
 use fanfare_wire::{Event, EventId, EventType, InvalidField};
 
 use crate::limits::{ID_BYTES_MAX, TYPE_BYTES_MAX};
+use crate::presence::NewsCursor;
 use crate::topic::{InvalidTopic, Topic};
 
 /// An event with its topics, valid by construction: what [`Hub::publish`](crate::Hub::publish) takes.
@@ -190,7 +191,7 @@ impl ChosenId {
         if text.chars().any(char::is_control) || text.trim() != text {
             return Err(InvalidUpdate::IdText);
         }
-        if text == "earliest" || text.parse::<Position>().is_ok() {
+        if text == "earliest" || text.parse::<Position>().is_ok() || NewsCursor::parse(text).is_some() {
             return Err(InvalidUpdate::IdTaken);
         }
         EventId::new(text).map(Self).map_err(|_| InvalidUpdate::IdText)

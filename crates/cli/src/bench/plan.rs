@@ -49,7 +49,8 @@ pub(super) struct Target {
     /// What goes before `/events`: empty unless the hub is nested in something else.
     pub(super) prefix: String,
     /// The value of `Authorization`.
-    pub(super) authorization: Option<String>,
+    subscribe_authorization: Option<String>,
+    publish_authorization: Option<String>,
 }
 
 impl Plan {
@@ -86,7 +87,8 @@ impl Plan {
 }
 
 impl Target {
-    pub(super) async fn find(text: &str, token: Option<&str>) -> Result<Self, Failure> {
+    /// Subscribers send the first of `tokens`, the publisher the second.
+    pub(super) async fn find(text: &str, tokens: [Option<&str>; 2]) -> Result<Self, Failure> {
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let unusable = |reason: &str| Failure::usage(format!("{text} can't be used: {reason}"));
         let url = Url::parse(&text).map_err(|error| unusable(&error.to_string()))?;
@@ -103,10 +105,11 @@ impl Target {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(unusable("write the URL of a hub without `?` and `#`; bench chooses the topics"));
         }
-        let authorization = token.map(|token| format!("Bearer {token}"));
-        if authorization.as_ref().is_some_and(|value| value.chars().any(|c| !c.is_ascii_graphic() && c != ' ')) {
+        if tokens.iter().flatten().any(|token| token.chars().any(|c| !c.is_ascii_graphic() && c != ' ')) {
             return Err(Failure::usage("--token has characters that a header can't carry"));
         }
+        let [subscribe_authorization, publish_authorization] =
+            tokens.map(|token| token.map(|token| format!("Bearer {token}")));
         let port = url.port_or_known_default().unwrap_or(80);
         // A URL has a name in brackets if it is an IPv6 address, which a lookup does not want.
         let name = url.host_str().ok_or_else(|| unusable("it names no host"))?;
@@ -117,13 +120,22 @@ impl Target {
         })?;
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let prefix = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { url: text, address, host, prefix, authorization })
+        Ok(Self { url: text, address, host, prefix, subscribe_authorization, publish_authorization })
     }
 
-    /// The lines that every request has, after its first one.
-    pub(super) fn common_headers(&self) -> Vec<(&'static str, &str)> {
+    /// The lines that every subscription has, after its first one.
+    pub(super) fn subscribe_headers(&self) -> Vec<(&'static str, &str)> {
+        self.headers(self.subscribe_authorization.as_deref())
+    }
+
+    /// The lines that every publish has, after its first one.
+    pub(super) fn publish_headers(&self) -> Vec<(&'static str, &str)> {
+        self.headers(self.publish_authorization.as_deref())
+    }
+
+    fn headers<'a>(&'a self, authorization: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
         let mut headers = vec![("Host", self.host.as_str())];
-        headers.extend(self.authorization.as_deref().map(|value| ("Authorization", value)));
+        headers.extend(authorization.map(|value| ("Authorization", value)));
         headers
     }
 }
@@ -169,7 +181,8 @@ impl Plan {
             address: SocketAddr::from(([127, 0, 0, 1], 3000)),
             host: "127.0.0.1:3000".to_owned(),
             prefix: String::new(),
-            authorization: None,
+            subscribe_authorization: None,
+            publish_authorization: None,
         };
         let (warm_up, duration, drain) = (Duration::ZERO, Duration::from_secs(10), Duration::from_secs(10));
         Self { target, subscribers, slow, topics, pace: Pace::Rate(10.0), size: 100, warm_up, duration, drain, run: 1 }

@@ -237,7 +237,7 @@ async fn send(
             _ => connect(target).await?,
         };
         let mut request = Request::post(format!("{}/events", target.prefix));
-        for (name, value) in target.common_headers().into_iter().chain([("Content-Type", "application/x-ndjson")]) {
+        for (name, value) in target.publish_headers().into_iter().chain([("Content-Type", "application/x-ndjson")]) {
             request = request.header(name, value);
         }
         if connected.ready().await.is_err() {

@@ -10,6 +10,7 @@ use crate::process::Process;
 pub(crate) struct Hub {
     process: Process,
     arguments: Vec<String>,
+    scheme: String,
     /// `127.0.0.1:port`.
     pub(crate) address: String,
 }
@@ -39,7 +40,7 @@ impl Hub {
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", self.scheme, self.address)
     }
 
     /// Publishes `data` by a request of its own, from outside the browser, and gives the id.
@@ -70,13 +71,16 @@ impl Hub {
     fn start(arguments: Vec<&str>, address: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_fanfare"));
         command.args(&arguments).args(["--listen", address]).env("FANFARE_LOG", "warn");
-        let (process, address) = Process::start(command, |line| {
-            line.split_once("listens on http://").map(|(_, address)| address.trim().to_owned())
+        let (process, (scheme, address)) = Process::start(command, |line| {
+            let (scheme, address) = line.split_once("listens on ")?.1.trim().split_once("://")?;
+            Some((scheme.to_owned(), address.to_owned()))
         });
-        Self { process, arguments: arguments.into_iter().map(str::to_owned).collect(), address }
+        Self { process, arguments: arguments.into_iter().map(str::to_owned).collect(), scheme, address }
     }
 }
 
 fn client() -> reqwest::Client {
-    reqwest::Client::builder().no_proxy().timeout(crate::webdriver::PATIENCE).build().unwrap()
+    // A hub of a test shows a certificate that nobody knows.
+    let client = reqwest::Client::builder().no_proxy().tls_danger_accept_invalid_certs(true);
+    client.timeout(crate::webdriver::PATIENCE).build().unwrap()
 }

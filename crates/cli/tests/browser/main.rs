@@ -5,8 +5,10 @@ mod hub;
 mod process;
 mod webdriver;
 
+mod cookie;
 mod demo;
 mod event_source;
+mod http2;
 mod origin;
 mod page;
 mod tutorial;

@@ -13,7 +13,7 @@ use crate::webdriver::Browser;
 const FOREIGN: &str = "foreign.test";
 
 /// An empty page on a port of its own, which is another origin whatever the host's name.
-async fn other_site() -> u16 {
+pub(crate) async fn other_site() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let page = Router::new()

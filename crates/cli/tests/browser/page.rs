@@ -190,6 +190,31 @@ async fn tells_why_a_subscription_is_refused() {
     browser.expect_only_network_errors().await;
 }
 
+#[tokio::test]
+async fn takes_a_token_where_the_hub_asks_for_one() {
+    const KEY: &str = "a secret of more than thirty-two bytes";
+    let hub = Hub::serve_with(&["--publisher-key", KEY]);
+    let claims = json!({ "mercure": { "publish": ["greetings"], "subscribe": ["*"] } });
+    let key = jsonwebtoken::EncodingKey::from_secret(KEY.as_bytes());
+    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let browser = Browser::open().await;
+    browser.go(&hub.url("/")).await;
+    browser.until("document.getElementById('reason').textContent.includes('a token is needed')").await;
+    browser.fill("#token", "nonsense\u{e007}").await;
+    browser.until("document.getElementById('reason').textContent.includes('JSON Web Token')").await;
+    browser.fill("#token", &format!("{token}\u{e007}")).await;
+    browser.until(OPEN).await;
+    publish(&browser, "greetings", "note", "with a token").await;
+    browser.until(&format!("{ROWS}[0][2] === 'with a token'")).await;
+    browser
+        .until("Array.from(document.querySelectorAll('#types li'), (type) => type.textContent).includes('note')")
+        .await;
+    publish(&browser, "elsewhere", "", "not allowed").await;
+    browser.until("document.getElementById('published-id').textContent.includes('does not allow')").await;
+    assert!(!browser.run("return location.href").await.as_str().unwrap().contains(&token));
+    browser.expect_only_network_errors().await;
+}
+
 /// An application may nest the hub: the page asks for nothing outside its own folder.
 #[tokio::test]
 async fn works_below_a_prefix() {

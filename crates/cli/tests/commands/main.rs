@@ -10,5 +10,8 @@ mod log;
 mod publish;
 mod serve;
 mod subscribe;
+mod tls;
+mod token;
+mod tokens;
 
 mod bench;

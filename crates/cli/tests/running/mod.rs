@@ -18,7 +18,8 @@ pub(crate) fn fanfare(arguments: &[&str]) -> Command {
 
 /// Takes from the environment what would be a setting.
 pub(crate) fn without_settings(command: &mut Command) -> &mut Command {
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("FANFARE_")) {
+    let is_setting = |name: &str| name.starts_with("FANFARE_") || name.starts_with("MERCURE_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_setting(&name.to_string_lossy())) {
         command.env_remove(name);
     }
     command
@@ -67,12 +68,12 @@ impl Hub {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let greeting: Vec<String> = lines.by_ref().take(4).map(Result::unwrap).collect();
-        let address = greeting[0].rsplit("http://").next().unwrap().parse().unwrap();
+        let address = greeting[0].rsplit("://").next().unwrap().parse().unwrap();
         Self { child, address, greeting: greeting.join("\n") }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("{}://{}{path}", if self.greeting.contains("https://") { "https" } else { "http" }, self.address)
     }
 
     /// Its process id.
@@ -133,6 +134,14 @@ impl Curl {
             }
         }
         panic!("the stream ended before that: {seen:?}");
+    }
+}
+
+impl Curl {
+    /// Reads to the end of the stream, and says how curl found it.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        self.lines.by_ref().for_each(drop);
+        self.child.wait().unwrap()
     }
 }
 

@@ -2,39 +2,105 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-use http::header::ORIGIN;
+use http::header::{HOST, ORIGIN, REFERER};
+use http::{HeaderMap, Uri};
 
 use crate::Hub;
+use crate::authorization::{Access, Authorization, Refused};
 use crate::grant::Grant;
-use crate::http::Problem;
-use crate::origin::{AllowedOrigin, is_loopback_origin};
+use crate::http::form::Form;
+use crate::http::{Problem, credentials};
+use crate::origin::{AllowedOrigin, is_loopback_origin, is_named};
+use crate::token::TokenError;
 
-/// The grant of whoever subscribes. Without keys nobody can be told apart, so everyone sees everything.
-pub(crate) fn subscriber() -> Arc<Grant> {
-    everyone()
+/// What whoever subscribes may see, or a refusal.
+pub(crate) async fn subscriber(hub: &Hub, headers: &HeaderMap, query: &Form) -> Result<Access, Problem> {
+    let authorization = &hub.shared.settings.authorization;
+    let credential = match authorization.tokens() {
+        Some(tokens) => credentials::find(headers, query, tokens.cookie_name())?,
+        None => None,
+    };
+    let token = credential.as_ref().map(|credential| credential.token);
+    Ok(authorization.subscriber(token, hub.shared.clock.now()).await?)
 }
 
 /// The grant of whoever publishes, or a refusal.
-///
-/// A page of a foreign origin may not publish: browsers send a plain POST without asking first, so CORS alone would
-/// only hide the answer from the page that has already published.
-pub(crate) fn publisher(hub: &Hub, headers: &HeaderMap) -> Result<Arc<Grant>, Problem> {
-    if let Some(origin) = headers.get(ORIGIN) {
-        let allowed = &hub.shared.settings.publish_origins;
-        if !origin.to_str().is_ok_and(|origin| may_publish_from(origin, allowed)) {
-            return Err(Problem::forbidden("pages of this origin may not publish: allow it with --publish-origin"));
+pub(crate) async fn publisher(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Result<Arc<Grant>, Problem> {
+    let settings = &hub.shared.settings;
+    let query;
+    let token = match settings.authorization.tokens() {
+        None => {
+            check_origin(headers, &settings.publish_origins)?;
+            None
+        }
+        Some(tokens) => {
+            query = Form::parse(uri.query().unwrap_or_default())?;
+            let credential = credentials::find(headers, &query, tokens.cookie_name())?;
+            if credential.as_ref().is_some_and(|credential| credential.is_cookie) {
+                check_cookie_origin(uri, headers, &settings.publish_origins)?;
+            }
+            credential.map(|credential| credential.token)
+        }
+    };
+    Ok(settings.authorization.publisher(token, hub.shared.clock.now()).await?)
+}
+
+/// On an open hub a page of a foreign origin may not publish: browsers send a plain POST without asking first, so CORS
+/// alone would only hide the answer from the page that has already published.
+fn check_origin(headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), Problem> {
+    let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+    if origin.to_str().is_ok_and(|origin| is_loopback_origin(origin) || allowed.iter().any(|one| one.allows(origin))) {
+        return Ok(());
+    }
+    Err(Problem::forbidden("pages of this origin may not publish: allow it with --publish-origin"))
+}
+
+/// A browser sends the cookie with whatever any page posts here (cross-site request forgery). So it counts only from a
+/// page of the hub's own origin, or of one that was named, and that a page is asking must be said.
+fn check_cookie_origin(uri: &Uri, headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), Problem> {
+    let origin = match headers.get(ORIGIN) {
+        Some(origin) => origin.to_str().ok().map(str::to_owned),
+        None => headers.get(REFERER).and_then(|referer| origin_of(referer.to_str().ok()?)),
+    };
+    let Some(origin) = origin else {
+        return Err(Problem::forbidden("a cookie publishes only with the header Origin or Referer"));
+    };
+    if is_own(&origin, uri, headers) || is_named(&origin, allowed) {
+        return Ok(());
+    }
+    let detail = "pages of this origin may not publish with a cookie: name it with --publish-origin";
+    Err(Problem::forbidden(detail))
+}
+
+/// The origin of the page at `url`, as a browser would write it.
+fn origin_of(url: &str) -> Option<String> {
+    let url: Uri = url.parse().ok()?;
+    let authority = url.authority()?.as_str();
+    (!authority.contains('@')).then(|| format!("{}://{authority}", url.scheme_str().unwrap_or_default()))
+}
+
+/// Whether `origin` has the name that the request is for. A hub behind a proxy does not know its own scheme.
+fn is_own(origin: &str, uri: &Uri, headers: &HeaderMap) -> bool {
+    let host = uri.authority().map(http::uri::Authority::as_str);
+    let host = host.or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()));
+    let name = origin.strip_prefix("https://").or_else(|| origin.strip_prefix("http://"));
+    host.zip(name).is_some_and(|(host, name)| host.eq_ignore_ascii_case(name))
+}
+
+/// Whether CORS lets a page of `origin` publish.
+pub(crate) fn may_publish_from(origin: &str, authorization: &Authorization, allowed: &[AllowedOrigin]) -> bool {
+    authorization.is_open() && is_loopback_origin(origin) || allowed.iter().any(|one| one.allows(origin))
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::NoToken => Self::no_token(),
+            Refused::Token(TokenError::KeysUnavailable) => Self::unavailable(TokenError::KeysUnavailable),
+            Refused::Token(error) => Self::bad_token(error),
+            Refused::NobodyPublishes => {
+                Self::forbidden("nobody may publish here: the hub has a key for subscribers alone")
+            }
         }
     }
-    Ok(everyone())
-}
-
-/// Whether a page of `origin` may publish.
-pub(crate) fn may_publish_from(origin: &str, allowed: &[AllowedOrigin]) -> bool {
-    is_loopback_origin(origin) || allowed.iter().any(|one| one.allows(origin))
-}
-
-fn everyone() -> Arc<Grant> {
-    static EVERYTHING: std::sync::LazyLock<Arc<Grant>> = std::sync::LazyLock::new(|| Arc::new(Grant::everything()));
-    EVERYTHING.clone()
 }

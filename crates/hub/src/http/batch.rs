@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use fanfare_log::BATCH_EVENTS_MAX;
-use http::HeaderMap;
+use http::{HeaderMap, Uri};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -12,8 +12,13 @@ use crate::http::{Problem, access, publish};
 use crate::update::Attributes;
 use crate::{Hub, InvalidUpdate, Update};
 
-pub(crate) async fn publish(State(hub): State<Hub>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let grant = access::publisher(&hub, &headers)?;
+pub(crate) async fn publish(
+    State(hub): State<Hub>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let grant = access::publisher(&hub, &uri, &headers).await?;
     if !publish::is_of_type(&headers, "application/x-ndjson") {
         let detail = "send a batch as application/x-ndjson, an object a line, or one event to /events/{topic}";
         return Err(Problem::unsupported_media_type(detail));

@@ -4,8 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{Html, IntoResponse};
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
 
 use crate::Hub;
+use crate::http::form::Form;
+use crate::http::{Problem, access};
 
 const PAGE: &str = include_str!("../console/page.html");
 
@@ -24,7 +27,9 @@ pub(crate) async fn page() -> impl IntoResponse {
     (headers, Html(PAGE))
 }
 
-/// The types of public events published lately, the oldest first.
-pub(crate) async fn types(State(hub): State<Hub>) -> impl IntoResponse {
-    ([(CACHE_CONTROL, "no-store")], Json(hub.shared.recent_types.list()))
+/// The types of public events published lately, the oldest first, for whoever may subscribe.
+pub(crate) async fn types(State(hub): State<Hub>, head: Parts) -> Result<impl IntoResponse, Problem> {
+    let query = Form::parse(head.uri.query().unwrap_or_default())?;
+    access::subscriber(&hub, &head.headers, &query).await?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(hub.shared.recent_types.list())))
 }

@@ -11,10 +11,11 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
 };
 use tower::{Layer, ServiceExt};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 
+use crate::AllowedOrigin;
 use crate::http::access::may_publish_from;
-use crate::origin::is_loopback_origin;
+use crate::origin::{is_loopback_origin, is_named};
 use crate::settings::Settings;
 
 /// How long a browser may remember the answer to a preflight. Longer than two hours no browser does.
@@ -49,19 +50,20 @@ fn is_publish(request: &Request) -> bool {
     }
 }
 
-/// Neither policy lets cookies through: without keys there are none to send.
 fn reading(settings: &Settings) -> CorsLayer {
-    let origins = settings.cors_origins.clone();
-    let allowed = if origins.iter().any(crate::AllowedOrigin::is_any) {
+    let (origins, is_open) = (settings.cors_origins.clone(), settings.authorization.is_open());
+    let is_any = |origin: &AllowedOrigin| origin.is_any();
+    let allowed = if origins.iter().any(is_any) && (is_open || origins.iter().all(is_any)) {
         AllowOrigin::any()
     } else {
         AllowOrigin::predicate(move |origin, _| {
-            text(origin)
-                .is_some_and(|origin| is_loopback_origin(origin) || origins.iter().any(|one| one.allows(origin)))
+            let may = |origin| is_open && is_loopback_origin(origin) || origins.iter().any(|one| one.allows(origin));
+            text(origin).is_some_and(may)
         })
     };
     CorsLayer::new()
         .allow_origin(allowed)
+        .allow_credentials(credentials(settings, &settings.cors_origins))
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([AUTHORIZATION, CACHE_CONTROL, LAST_EVENT_ID])
         .expose_headers([LAST_EVENT_ID])
@@ -69,15 +71,26 @@ fn reading(settings: &Settings) -> CorsLayer {
 }
 
 fn publishing(settings: &Settings) -> CorsLayer {
-    let origins = settings.publish_origins.clone();
-    let allowed =
-        AllowOrigin::predicate(move |origin, _| text(origin).is_some_and(|origin| may_publish_from(origin, &origins)));
+    let (origins, authorization) = (settings.publish_origins.clone(), settings.authorization.clone());
+    let allowed = AllowOrigin::predicate(move |origin, _| {
+        text(origin).is_some_and(|origin| may_publish_from(origin, &authorization, &origins))
+    });
     let headers = ["event-type", "event-id", "idempotency-key"].map(HeaderName::from_static);
     CorsLayer::new()
         .allow_origin(allowed)
+        .allow_credentials(credentials(settings, &settings.publish_origins))
         .allow_methods([Method::POST])
         .allow_headers(headers.into_iter().chain([AUTHORIZATION, CONTENT_TYPE]).collect::<Vec<_>>())
         .max_age(PREFLIGHT_MAX_AGE)
+}
+
+/// Cookies are let through for origins that are named, never for any at all: a page that anyone can make would read what
+/// its visitor may. Without keys there are none to send.
+fn credentials(settings: &Settings, named: &[AllowedOrigin]) -> AllowCredentials {
+    let (named, is_open) = (named.to_vec(), settings.authorization.is_open());
+    AllowCredentials::predicate(move |origin, _| {
+        !is_open && text(origin).is_some_and(|origin| is_named(origin, &named))
+    })
 }
 
 const LAST_EVENT_ID: HeaderName = fanfare_server::LastEventId::HEADER;

@@ -1,10 +1,10 @@
-//! `/.well-known/mercure`: the Mercure protocol, 0.x dialect, without tokens yet.
+//! `/.well-known/mercure`: the Mercure protocol, 0.x dialect.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::HeaderMap;
 use http::request::Parts;
+use http::{HeaderMap, Uri};
 
 use crate::http::form::Form;
 use crate::http::{Problem, access, publish, subscribe};
@@ -19,13 +19,18 @@ pub(crate) async fn subscribe(State(hub): State<Hub>, head: Parts) -> Response {
         }
         selectors => Ok(selectors),
     };
-    subscribe::respond(&hub, &head, selectors)
+    subscribe::respond(&hub, &head, selectors).await
 }
 
 /// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the
 /// protocol says.
-pub(crate) async fn publish(State(hub): State<Hub>, headers: HeaderMap, body: Body) -> Result<Response, Problem> {
-    let grant = access::publisher(&hub, &headers)?;
+pub(crate) async fn publish(
+    State(hub): State<Hub>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let grant = access::publisher(&hub, &uri, &headers).await?;
     if !publish::is_of_type(&headers, "application/x-www-form-urlencoded") {
         return Err(Problem::unsupported_media_type("send the update as application/x-www-form-urlencoded"));
     }

@@ -21,7 +21,7 @@ pub(crate) async fn publish(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let grant = access::publisher(&hub, &headers)?;
+    let grant = access::publisher(&hub, &uri, &headers).await?;
     let update = update(&uri, &headers)?;
     let data = publish::read_text(&hub, &headers, body).await?;
     let ids = publish::publish(&hub, &grant, &headers, vec![update(data)]).await?;

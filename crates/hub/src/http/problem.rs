@@ -1,7 +1,7 @@
 //! What a client is told when its request can't be served: a problem document (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
 /// A refusal: whose fault it is, what is wrong, and what to do. It never shows the hub's insides.
@@ -10,16 +10,35 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after_seconds: Option<u32>,
+    challenge: Option<&'static str>,
 }
 
 impl Problem {
     #[expect(clippy::needless_pass_by_value, reason = "so that its callers can be given to map_err")]
     fn new(status: StatusCode, detail: impl ToString) -> Self {
-        Self { status, detail: detail.to_string(), retry_after_seconds: None }
+        Self { status, detail: detail.to_string(), retry_after_seconds: None, challenge: None }
     }
 
     pub(crate) fn bad_request(detail: impl ToString) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// A token is needed, and none came. RFC 6750, section 3.1: the challenge names no error then.
+    pub(crate) fn no_token() -> Self {
+        let detail = "a token is needed: send it as `Authorization: Bearer TOKEN`, or in the cookie of this hub";
+        Self { challenge: Some("Bearer realm=\"fanfare\""), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// The token is not believed.
+    pub(crate) fn bad_token(detail: impl ToString) -> Self {
+        let challenge = Some("Bearer realm=\"fanfare\", error=\"invalid_token\"");
+        Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+    }
+
+    /// The token is a good one, and does not allow it.
+    pub(crate) fn insufficient_token(detail: impl ToString) -> Self {
+        let challenge = Some("Bearer realm=\"fanfare\", error=\"insufficient_scope\"");
+        Self { challenge, ..Self::forbidden(detail) }
     }
 
     pub(crate) fn forbidden(detail: impl ToString) -> Self {
@@ -76,6 +95,9 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         response
     }

@@ -1,5 +1,7 @@
 //! What every way of publishing shares: the body within its limits, the grant, the answer.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use fanfare_log::AppendErrorKind;
@@ -72,18 +74,19 @@ pub(crate) fn is_of_type(headers: &HeaderMap, essence: &str) -> bool {
 /// Publishes `updates`, all or none, and gives their ids.
 pub(crate) async fn publish(
     hub: &Hub,
-    grant: &Grant,
+    grant: &Arc<Grant>,
     headers: &HeaderMap,
     updates: Vec<Update>,
 ) -> Result<Vec<String>, Problem> {
     for update in &updates {
         let topics: Vec<_> = update.topics().iter().map(|topic| topic.shared().clone()).collect();
         if !grant.may_publish(&topics) {
-            return Err(Problem::forbidden("the token does not allow publishing on every one of these topics"));
+            let detail = "the token does not allow publishing on every one of these topics";
+            return Err(Problem::insufficient_token(detail));
         }
     }
     let published = match idempotency_key(headers)? {
-        Some(key) => hub.publish_once(&key, updates).await,
+        Some(key) => hub.publish_once(&key.of_holder(grant), updates).await,
         None => hub.publish_batch(updates).await,
     };
     published.map_err(Problem::from)

@@ -1,17 +1,16 @@
 //! `GET /events` and `GET /events/{topic}`: a subscription and its stream.
 
-use std::convert::Infallible;
 use std::ops::Range;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use fanfare_server::{EventBody, LastEventId, set_event_stream_headers};
-use futures_util::StreamExt;
+use fanfare_server::{LastEventId, set_event_stream_headers};
 use http::header::ACCEPT;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use http_body_util::Either;
 
 use crate::Hub;
 use crate::cursor::{Cursor, Start};
@@ -19,6 +18,7 @@ use crate::delivery::Delivery;
 use crate::http::form::Form;
 use crate::http::{Problem, access, plain};
 use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
+use crate::presence::{Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 
@@ -31,7 +31,7 @@ pub(crate) async fn any(State(hub): State<Hub>, head: Parts) -> Response {
         }
         Ok(selectors)
     };
-    respond(&hub, &head, selectors)
+    respond(&hub, &head, selectors).await
 }
 
 /// `GET /events/{topic}`: the one topic, and the selectors of the query beside it.
@@ -41,7 +41,7 @@ pub(crate) async fn one(State(hub): State<Hub>, head: Parts) -> Response {
         selectors.push(Selector::exact(plain::topic_of(&head.uri)?));
         Ok(selectors)
     };
-    respond(&hub, &head, selectors)
+    respond(&hub, &head, selectors).await
 }
 
 /// The selectors that the query's `topic` parameters name.
@@ -50,12 +50,12 @@ pub(crate) fn parse_selectors(query: &Form) -> Result<Vec<Selector>, Problem> {
 }
 
 /// Answers a subscriber with its stream, or says why not.
-pub(crate) fn respond(
+pub(crate) async fn respond(
     hub: &Hub,
     head: &Parts,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Response {
-    stream(hub, head, selectors).unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
+    stream(hub, head, selectors).await.unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
 }
 
 /// Says no. A browser's `EventSource` gives up for good on anything but 200, so one that is refused only for now is
@@ -69,32 +69,49 @@ pub(crate) fn refuse(hub: &Hub, headers: &HeaderMap, problem: &Problem) -> Respo
     }
 }
 
-fn stream(
+async fn stream(
     hub: &Hub,
     head: &Parts,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Result<Response, Problem> {
+    // Streams of HTTP/2 are more than the connections that are counted at the door.
+    let subscribers = hub.shared.counters.subscribers.get();
+    if usize::try_from(subscribers).is_ok_and(|subscribers| subscribers >= hub.shared.settings.connections_max) {
+        return Err(Problem::unavailable("the hub has as many subscribers as it takes: come back later"));
+    }
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
+    let access = access::subscriber(hub, &head.headers, &query).await?;
     let selectors = selectors(&query)?;
     let topics_max = hub.shared.settings.topics_max;
     if selectors.len() > topics_max {
         return Err(Problem::bad_request(format!("a subscription has at most {topics_max} topics")));
     }
     let cursor = cursor(&query, &head.headers)?;
+    let texts: Vec<_> = selectors.iter().map(Selector::text).collect();
     let selectors: Selectors = selectors.into_iter().collect();
     if selectors.templates() > TEMPLATES_MAX {
         return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
     }
-    let subscription = Subscription::new(selectors, access::subscriber());
-    let start = hub.start(&cursor).map_err(Problem::unavailable)?;
+    let start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
     let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
-    let mut response = if head.extensions.get::<TakesOver>().is_some() {
+    let presence = hub.shared.presence.as_ref();
+    let taker = head.extensions.get::<TakesOver>();
+    // Whoever watches is told of itself as well, so this comes before it is listed.
+    let news = presence.filter(|_| Presence::may_interest(&selectors)).map(|presence| presence.number_at(&start));
+    if news.is_some() && matches!(taker, Some(TakesOver::Events)) {
         let mut response = Response::new(Body::empty());
-        response.extensions_mut().insert(Accepted { subscription, start });
+        response.extensions_mut().insert(Declined);
+        return Ok(response);
+    }
+    let member = presence.map(|presence| presence.join(hub.shared.random_bits(), texts.into_iter(), access.payload));
+    let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).listed(member);
+    let accepted = Accepted { subscription, start, news };
+    let mut response = if taker.is_some() {
+        let mut response = Response::new(Body::empty());
+        response.extensions_mut().insert(accepted);
         response
     } else {
-        let chunks = Delivery::new(hub.shared.clone(), subscription, start).into_stream().map(Ok::<_, Infallible>);
-        Response::new(Body::new(EventBody::new(chunks).keep_alive(hub.shared.settings.heartbeat)))
+        Response::new(Body::new(accepted.into_body(hub)))
     };
     set_event_stream_headers(response.headers_mut());
     response.headers_mut().insert(LastEventId::HEADER, last_event_id);
@@ -103,13 +120,41 @@ fn stream(
 
 /// On a request: whoever sends it serves the subscription itself, and wants [`Accepted`] in place of a body.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct TakesOver;
+pub(crate) enum TakesOver {
+    /// With the events of the log alone. One that may want subscription events is [`Declined`].
+    Events,
+    /// With whatever there is.
+    All,
+}
+
+/// On a response: this is to be asked again by somebody who takes no subscription over.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Declined;
 
 /// On a response: a subscription that was let in, for whoever [takes it over](TakesOver).
 #[derive(Debug, Clone)]
 pub(crate) struct Accepted {
     pub(crate) subscription: Subscription,
     pub(crate) start: Start,
+    /// The first subscription event that it may want, if it may want any.
+    pub(crate) news: Option<u64>,
+}
+
+/// What a subscriber is sent who is on no shard.
+pub(crate) type StreamBody = Either<Delivery, Box<Watching>>;
+
+impl Accepted {
+    /// The stream.
+    pub(crate) fn into_body(self, hub: &Hub) -> StreamBody {
+        let Self { subscription, start, news } = self;
+        let delivery = Delivery::new(hub.shared.clone(), subscription.clone(), &start);
+        match news.zip(hub.shared.presence.clone()) {
+            None => Either::Left(delivery),
+            Some((news, presence)) => {
+                Either::Right(Box::new(Watching::new(hub.shared.clone(), presence, subscription, delivery, news)))
+            }
+        }
+    }
 }
 
 /// The header, else the query's `lastEventID`, else its older spelling.

@@ -3,18 +3,18 @@
 use std::io::IoSlice;
 
 /// Ends the response.
-pub(super) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+pub(crate) const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 const END: &[u8] = b"\r\n";
 
 /// The line before a chunk's data: its size in hexadecimal.
-pub(super) struct Head {
+pub(crate) struct Head {
     bytes: [u8; 18],
     start: usize,
 }
 
 impl Head {
-    pub(super) fn of(mut size: usize) -> Self {
+    pub(crate) fn of(mut size: usize) -> Self {
         let mut bytes = *b"0000000000000000\r\n";
         let mut start = 16;
         loop {
@@ -33,19 +33,19 @@ impl Head {
 }
 
 /// How many bytes the chunk of so much data takes.
-pub(super) fn len(data: usize) -> usize {
+pub(crate) fn len(data: usize) -> usize {
     Head::of(data).bytes().len() + data + END.len()
 }
 
 /// Appends `data` as a chunk.
-pub(super) fn encode(data: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn encode(data: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(Head::of(data.len()).bytes());
     out.extend_from_slice(data);
     out.extend_from_slice(END);
 }
 
 /// The chunk of `data` from its byte `sent` on, where it lies.
-pub(super) fn rest<'a>(head: &'a Head, data: &'a [u8], sent: usize) -> [IoSlice<'a>; 3] {
+pub(crate) fn rest<'a>(head: &'a Head, data: &'a [u8], sent: usize) -> [IoSlice<'a>; 3] {
     let mut skip = sent;
     [head.bytes(), data, END].map(|part| {
         let at = skip.min(part.len());

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 use crate::Hub;
 use crate::figures::Refusal;
-use crate::http::{Accepted, TakesOver};
+use crate::http::{Accepted, Declined, TakesOver};
 use crate::limits::{
     ACCEPT_ERROR_LOG_INTERVAL, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX, HEARD_BYTES_MAX, READY_EVENTS_MAX,
     REFUSED_CONNECTIONS_MAX, SLICE_ACCEPTS_MAX, SLICE_SENDS_MAX,
@@ -43,6 +43,8 @@ pub(super) struct Driver {
     remote: Arc<Remote>,
     phase: watch::Receiver<Phase>,
     listener: mio::net::TcpListener,
+    /// What comes is not for a shard to read.
+    is_tls: bool,
     /// There may be connections to accept.
     is_accepting: bool,
     /// Accepting failed at this tick, and rests until the next: out of files it would fail again at once.
@@ -70,6 +72,7 @@ impl Driver {
     pub(super) fn new(
         hub: &Hub,
         listener: TcpListener,
+        is_tls: bool,
         hand_overs: mpsc::Sender<HandOver>,
         tick: Duration,
     ) -> io::Result<Self> {
@@ -86,6 +89,7 @@ impl Driver {
             remote,
             phase,
             listener,
+            is_tls,
             is_accepting: true,
             rests_at: None,
             error_logged_at: None,
@@ -118,6 +122,10 @@ impl Driver {
             events.iter().for_each(|event| self.ready(event));
             if was_rung {
                 self.look_at_phase();
+                for HandOver { stream, read, open, .. } in self.remote.returned() {
+                    let arrival = Arrival::new(TcpStream::from_std(stream), open);
+                    self.asked(arrival, Head::parse(&read), read, false);
+                }
             }
             has_news = (has_news || was_rung) && self.fanout.follow();
             let time = if was_rung { self.remote.new_time() } else { None };
@@ -227,9 +235,9 @@ impl Driver {
         if past_limit > REFUSED_CONNECTIONS_MAX {
             return;
         }
-        if past_limit > 0 {
-            let stream = stream.into();
-            return self.hand_overs.send(HandOver { stream, read: Bytes::new(), open, is_past_limit: true });
+        if past_limit > 0 || self.is_tls {
+            let (stream, is_past_limit) = (stream.into(), past_limit > 0);
+            return self.hand_overs.send(HandOver { stream, read: Bytes::new(), open, is_past_limit });
         }
         let mut arrival = Arrival::new(stream, open);
         match arrival.read(&mut self.room) {
@@ -270,9 +278,9 @@ impl Driver {
 
     /// Asks the router, as hyper would. `None` if the answer is not there at once.
     fn answer(&self, mut request: Request<Body>) -> Option<Response> {
-        request.extensions_mut().insert(TakesOver);
+        request.extensions_mut().insert(TakesOver::Events);
         let Ok(response) = self.router.clone().oneshot(request).now_or_never()?;
-        Some(response)
+        response.extensions().get::<Declined>().is_none().then_some(response)
     }
 
     fn answered(&mut self, mut stream: TcpStream, open: Open, mut response: Response, is_registered: bool) {

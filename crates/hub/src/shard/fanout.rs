@@ -51,6 +51,7 @@ pub(super) struct Fanout<S> {
     /// Whom the wheel brought up.
     pub(super) due: Vec<u32>,
     pub(super) heartbeat_ticks: u32,
+    tick: Duration,
     /// While the hub stops: the ticks over which the streams end.
     pub(super) drain_ticks: Option<u32>,
     /// Bytes in the buffers of all groups.
@@ -91,6 +92,7 @@ impl<S: Socket> Fanout<S> {
             wheel: Wheel::new(),
             due: Vec::new(),
             heartbeat_ticks,
+            tick,
             drain_ticks: None,
             buffered: 0,
             spare: Vec::new(),
@@ -104,28 +106,46 @@ impl<S: Socket> Fanout<S> {
     /// Takes in a subscriber and sends it `head`, the head of its response, with what it is told first. `None` if its
     /// connection is broken already.
     pub(super) fn subscribe(&mut self, socket: S, open: Open, head: &[u8], accepted: Accepted) -> Option<u32> {
-        let Accepted { subscription, start } = accepted;
+        let Accepted { subscription, start, .. } = accepted;
         // What was published before the subscription may not be taken in yet.
         if start.after > self.followed {
             self.follow();
         }
         let group = self.group(subscription.selectors());
         let grant = self.grants.take(subscription.grant());
-        let number = self.subscribers.insert(Subscriber::new(socket, open, group, grant, start.after)) as u32;
+        let number = self.subscribers.insert(Subscriber::new(
+            socket,
+            (open, subscription.member().cloned()),
+            (group, grant),
+            start.after,
+        )) as u32;
         self.groups[group as usize].subscribers += 1;
         self.hub.counters.subscribers.inc();
         self.hub.counters.subscriptions.inc();
+        if let Some(left) = subscription.left() {
+            self.limit_life(number, left);
+        }
         if self.drain_ticks.is_some() {
             self.arrange_leave(number);
         } else {
-            let due = self.wheel.now() + self.heartbeat_ticks;
-            self.subscribers[number as usize].armed_for = self.wheel.arm(number, due);
+            self.arm(number, self.wheel.now() + self.heartbeat_ticks);
         }
         self.scratch.clear();
         self.scratch.extend_from_slice(head);
         self.greet(&start);
         self.go_on(number);
         self.subscribers.contains(number as usize).then_some(number)
+    }
+
+    /// Has the stream end before its token does, in `left`. The tick now is the last one that has begun, so that the
+    /// ticks counted from it are over a little sooner.
+    fn limit_life(&mut self, number: u32, left: Duration) {
+        let now = self.wheel.now();
+        let one = &mut self.subscribers[number as usize];
+        one.expires_at = now.saturating_add(ticks(left, self.tick));
+        // One tick sooner at least, to end cleanly.
+        let leaves_at = now.saturating_add(ticks(self.hub.share_of_life(left), self.tick));
+        one.leaves_at = leaves_at.min(one.expires_at - 1);
     }
 
     fn greet(&mut self, start: &Start) {
@@ -386,6 +406,6 @@ impl<S> Drop for Fanout<S> {
 }
 
 /// How many whole ticks `duration` has, at least one.
-pub(super) fn ticks(duration: Duration, tick: Duration) -> u32 {
+pub(crate) fn ticks(duration: Duration, tick: Duration) -> u32 {
     u32::try_from(duration.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u32::MAX / 2).clamp(1, u32::MAX / 2)
 }

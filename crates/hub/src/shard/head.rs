@@ -9,7 +9,7 @@ use crate::limits::{HEAD_BYTES_MAX, HEADERS_MAX};
 
 /// What the bytes of a new connection are.
 #[derive(Debug)]
-pub(super) enum Head {
+pub(crate) enum Head {
     /// Not a whole head yet.
     More,
     /// A plain `GET` of HTTP/1.1 at one of the subscribers' paths, with nothing after it: the shard serves it.
@@ -23,7 +23,7 @@ pub(super) enum Head {
 
 impl Head {
     /// Reads `bytes`, all that has come so far.
-    pub(super) fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let mut headers = [EMPTY_HEADER; HEADERS_MAX];
         let mut request = httparse::Request::new(&mut headers);
         match request.parse(bytes) {
@@ -35,7 +35,7 @@ impl Head {
 
     /// Whether `new` bytes at the end of `bytes` may have completed a head. A head that comes byte by byte would else
     /// be parsed as often.
-    pub(super) fn may_be_whole(bytes: &[u8], new: usize) -> bool {
+    pub(crate) fn may_be_whole(bytes: &[u8], new: usize) -> bool {
         let from = bytes.len().saturating_sub(new + 3);
         let tail = bytes.get(from..).unwrap_or_default();
         // The first bytes tell what is no HTTP at all.

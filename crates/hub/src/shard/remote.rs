@@ -5,14 +5,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use crate::limits::TICK_TIMEOUT;
 use crate::shard::bell::Bell;
+use crate::shard::hand_over::HandOver;
 
 /// Tells a shard the time, and to stop.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(crate) struct Remote {
     pub(super) bell: Arc<Bell>,
     time: Mutex<Time>,
     seen: Condvar,
     stop: AtomicBool,
+    /// Connections that come back from hyper with a subscription: at most as many as there are connections.
+    returned: Mutex<Vec<HandOver>>,
     /// It has connections for hyper for which there was no room.
     pub(super) has_waiting: AtomicBool,
 }
@@ -31,8 +34,18 @@ impl Remote {
             time: Mutex::default(),
             seen: Condvar::new(),
             stop: AtomicBool::new(false),
+            returned: Mutex::default(),
             has_waiting: AtomicBool::new(false),
         }
+    }
+
+    pub(super) fn give(&self, connection: HandOver) {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        self.bell.ring();
+    }
+
+    pub(super) fn returned(&self) -> Vec<HandOver> {
+        std::mem::take(&mut self.returned.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn tell_time(&self, now: u32) {

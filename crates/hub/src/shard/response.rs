@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 
 /// The head of a stream of chunks.
-pub(super) fn stream_head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Vec<u8> {
+pub(crate) fn stream_head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Vec<u8> {
     let mut head = head(status, headers, now);
     field(&TRANSFER_ENCODING, b"chunked", &mut head);
     head.extend_from_slice(b"\r\n");
@@ -19,12 +19,10 @@ pub(super) fn stream_head(status: StatusCode, headers: &HeaderMap, now: Timestam
 }
 
 /// A response that is complete, and after which the connection is closed. `None` if its body is not there at once.
-pub(super) fn whole(response: Response, now: Timestamp) -> Option<Vec<u8>> {
+pub(crate) fn whole(response: Response, now: Timestamp) -> Option<Vec<u8>> {
     let (parts, body) = response.into_parts();
     let body: Bytes = body.collect().now_or_never()?.ok()?.to_bytes();
-    let mut headers = parts.headers;
-    headers.remove(CONTENT_LENGTH);
-    let mut bytes = head(parts.status, &headers, now);
+    let mut bytes = head(parts.status, &parts.headers, now);
     field(&CONTENT_LENGTH, body.len().to_string().as_bytes(), &mut bytes);
     field(&CONNECTION, b"close", &mut bytes);
     bytes.extend_from_slice(b"\r\n");
@@ -39,7 +37,9 @@ fn head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Vec<u8> {
     head.push(b' ');
     head.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     head.extend_from_slice(b"\r\n");
-    headers.iter().for_each(|(name, value)| field(name, value.as_bytes(), &mut head));
+    // The router gives each body whose length it knows a length, also the empty one in place of a stream.
+    let headers = headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
+    headers.for_each(|(name, value)| field(name, value.as_bytes(), &mut head));
     let date = UNIX_EPOCH.checked_add(Duration::from_millis(now.0)).unwrap_or(UNIX_EPOCH);
     // The format has four digits for the year.
     if now.0 < YEAR_9999_MILLISECONDS {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_log::{Position, Record};
 
+use crate::presence::Member;
 use crate::run::Open;
 use crate::shard::chunk;
 use crate::shard::wheel::NEVER;
@@ -15,6 +16,8 @@ pub(super) struct Subscriber<S> {
     pub(super) socket: S,
     /// Its place among the hub's connections.
     _open: Open,
+    /// Its place in the list of who is subscribed, if there is one.
+    _member: Option<Arc<Member>>,
     pub(super) group: u32,
     pub(super) grant: u32,
     /// The tick at which something was sent to it last.
@@ -23,6 +26,8 @@ pub(super) struct Subscriber<S> {
     pub(super) armed_for: u32,
     /// The tick at which its stream ends.
     pub(super) leaves_at: u32,
+    /// The tick at which its token ends.
+    pub(super) expires_at: u32,
     /// Bytes that came from it after its request.
     pub(super) heard: u32,
     pub(super) state: State,
@@ -86,15 +91,22 @@ impl Piece {
 }
 
 impl<S> Subscriber<S> {
-    pub(super) fn new(socket: S, open: Open, group: u32, grant: u32, position: Position) -> Self {
+    pub(super) fn new(
+        socket: S,
+        (open, member): (Open, Option<Arc<Member>>),
+        (group, grant): (u32, u32),
+        position: Position,
+    ) -> Self {
         Self {
             socket,
             _open: open,
+            _member: member,
             group,
             grant,
             last_sent: 0,
             armed_for: NEVER,
             leaves_at: NEVER,
+            expires_at: NEVER,
             heard: 0,
             state: State::Behind(Box::new(Behind::at(position))),
         }

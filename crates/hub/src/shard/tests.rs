@@ -69,7 +69,7 @@ impl Socket for Script {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { selectors: usize, grant: usize, from: From, room: usize },
+    Accept { selectors: usize, grant: usize, from: From, room: usize, left: Option<u32> },
     Publish { topics: Vec<usize>, is_private: bool, size: usize, count: usize },
     Room { who: usize, bytes: usize },
     Close { who: usize },
@@ -96,8 +96,8 @@ fn step() -> impl Strategy<Value = Step> {
     let size = prop_oneof![12 => 0_usize..60, 3 => 60_usize..3000, 1 => Just(400_000_usize)];
     let count = prop_oneof![4 => Just(1_usize), 2 => 2_usize..6, 1 => 30_usize..70];
     prop_oneof![
-        5 => (0_usize..6, 0_usize..4, from, room)
-            .prop_map(|(selectors, grant, from, room)| Step::Accept { selectors, grant, from, room }),
+        5 => (0_usize..6, 0_usize..4, from, room, proptest::option::weighted(0.3, 2_u32..40))
+            .prop_map(|(selectors, grant, from, room, left)| Step::Accept { selectors, grant, from, room, left }),
         5 => (proptest::collection::vec(0_usize..4, 1..3), proptest::bool::weighted(0.3), size, count)
             .prop_map(|(topics, is_private, size, count)| Step::Publish {
                 topics,
@@ -129,6 +129,8 @@ struct Seen {
     may_see: Selectors,
     /// It has, or may not have, everything up to this offset.
     start: u64,
+    /// The tick at which its token ends.
+    expires: Option<u32>,
     is_open: bool,
 }
 
@@ -157,7 +159,9 @@ impl Model {
 
     fn run(&mut self, step: &Step) {
         match step {
-            Step::Accept { selectors, grant, from, room } => self.accept(*selectors, *grant, *from, *room),
+            Step::Accept { selectors, grant, from, room, left } => {
+                self.accept_for(*selectors, *grant, *from, *room, *left);
+            }
             Step::Publish { topics, is_private, size, count } => {
                 (0..*count).for_each(|_| self.publish(topics, *is_private, *size));
             }
@@ -176,6 +180,11 @@ impl Model {
     }
 
     fn accept(&mut self, picked: usize, grant: usize, from: From, room: usize) {
+        self.accept_for(picked, grant, from, room, None);
+    }
+
+    /// Lets somebody in whose token ends in so many seconds, which are ticks here.
+    fn accept_for(&mut self, picked: usize, grant: usize, from: From, room: usize, left: Option<u32>) {
         let log = &*self.hub.shared.log;
         let text = match from {
             From::Tail => None,
@@ -186,16 +195,17 @@ impl Model {
                 Some(Position { offset, ..tail }.to_string())
             }
         };
-        let start = Cursor::parse(text.as_deref()).unwrap().locate(log).unwrap();
+        let start = Cursor::parse(text.as_deref()).unwrap().locate(log, &Grant::everything()).unwrap();
         let wire = Script::default();
         wire.0.borrow_mut().room = room;
         let may_see = selectors(GRANTS[grant]);
         let wanted = selectors(SELECTORS[picked]);
         let grant = Arc::new(Grant::new(Selectors::default(), may_see.clone()));
         let at = start.after.offset;
-        let subscription = Subscription::new(wanted.clone(), grant);
+        let subscription =
+            Subscription::new(wanted.clone(), grant).for_at_most(left.map(|left| Duration::from_secs(left.into())));
         let (open, _) = Open::new(&self.hub.shared);
-        let accepted = Accepted { subscription, start };
+        let accepted = Accepted { subscription, start, news: None };
         let number = self.fanout.subscribe(wire.clone(), open, HEAD, accepted);
         self.seen.push(Seen {
             number: number.unwrap_or(u32::MAX),
@@ -203,6 +213,7 @@ impl Model {
             selectors: wanted,
             may_see,
             start: at,
+            expires: left.map(|left| self.now + left),
             is_open: number.is_some(),
         });
     }
@@ -288,6 +299,9 @@ impl Model {
             assert!(group.buffer.is_none(), "what everybody has is let go of");
         }
         assert_eq!(self.hub.figures().subscribers, self.fanout.subscribers.len() as u64);
+        for one in self.seen.iter().filter(|one| one.expires.is_some_and(|expires| expires <= self.now)) {
+            assert!(!one.is_open, "a stream outlasts its token");
+        }
     }
 
     /// Checks what everybody received, and that it is all there is if everybody had room for it.
@@ -490,6 +504,56 @@ fn nobody_leaves_before_what_was_acknowledged() {
         for one in &model.seen {
             let wire = one.wire.0.borrow();
             assert!(wire.received.ends_with(b"\n\n\r\n0\r\n\r\n") && !wire.was_reset);
+        }
+    });
+}
+
+/// How a stream ends is all that tells a subscriber whether it has everything.
+#[test]
+fn a_stream_ends_cleanly_before_its_token_and_is_cut_when_it_can_not() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        (0..50).for_each(|_| model.accept_for(1, 0, From::Tail, usize::MAX / 2, Some(100)));
+        // Its socket takes the head, and no event.
+        model.accept_for(1, 0, From::Tail, 300, Some(100));
+        model.publish(&[0], false, 1000);
+        model.run_until_idle();
+        let open = |model: &Model| model.seen.iter().filter(|one| one.is_open).count();
+        model.tick(89);
+        model.run_until_idle();
+        assert_eq!(open(&model), 51, "nobody ends before the last tenth");
+        let mut left = Vec::new();
+        for _ in 90..100 {
+            model.tick(1);
+            model.run_until_idle();
+            left.push(open(&model));
+        }
+        assert!(left[0] > 1 && left[4] < 45 && left[4] > 5, "they end one by one: {left:?}");
+        assert_eq!(left[9], 1, "one tick before the end of the token only who is blocked is there");
+        model.tick(1);
+        model.run_until_idle();
+        assert!(model.fanout.subscribers.is_empty());
+        let (blocked, others) = model.seen.split_last().unwrap();
+        assert!(blocked.wire.0.borrow().was_reset);
+        for one in others {
+            let wire = one.wire.0.borrow();
+            assert!(wire.received.ends_with(b"\n\n\r\n0\r\n\r\n") && !wire.was_reset);
+        }
+        model.check(true);
+    });
+}
+
+#[test]
+fn a_drain_ends_streams_before_their_tokens_and_a_token_before_the_drain() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        model.accept_for(1, 0, From::Tail, usize::MAX / 2, Some(1000));
+        model.accept_for(1, 0, From::Tail, usize::MAX / 2, Some(5));
+        model.fanout.drain(100);
+        for ticks in [5, 96] {
+            model.tick(ticks);
+            model.run_until_idle();
+            assert_eq!(model.fanout.subscribers.len(), usize::from(ticks == 5));
         }
     });
 }

@@ -208,6 +208,10 @@ impl<S: Socket> Fanout<S> {
     pub(super) fn come_up(&mut self, number: u32) {
         let now = self.wheel.now();
         let Some(one) = self.subscribers.get(number as usize).filter(|one| one.armed_for <= now) else { return };
+        // It did not take its events in time to end cleanly, and may not have them any more.
+        if one.expires_at <= now {
+            return self.close(number, Ending::Reset);
+        }
         let State::Live { cursor, .. } = one.state else { return self.arm(number, now + self.heartbeat_ticks) };
         let has_everything = cursor == self.groups[one.group as usize].head;
         if one.leaves_at <= now {
@@ -224,7 +228,7 @@ impl<S: Socket> Fanout<S> {
         self.arm(number, heartbeat_at.max(now + 1));
     }
 
-    fn arm(&mut self, number: u32, tick: u32) {
+    pub(super) fn arm(&mut self, number: u32, tick: u32) {
         if let Some(one) = self.subscribers.get_mut(number as usize) {
             one.armed_for = self.wheel.arm(number, tick.min(one.leaves_at));
         }
@@ -239,8 +243,9 @@ impl<S: Socket> Fanout<S> {
 
     pub(super) fn arrange_leave(&mut self, number: u32) {
         let share = self.hub.random() * f64::from(self.drain_ticks.unwrap_or(1));
-        let leaves_at = self.wheel.now() + 1 + share as u32;
-        self.subscribers[number as usize].leaves_at = leaves_at;
+        let one = &mut self.subscribers[number as usize];
+        one.leaves_at = one.leaves_at.min(self.wheel.now() + 1 + share as u32);
+        let leaves_at = one.leaves_at;
         self.arm(number, leaves_at);
     }
 

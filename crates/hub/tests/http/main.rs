@@ -3,13 +3,22 @@
 
 mod running;
 
+mod tokens;
+
 mod access;
+mod authorization;
 mod embedded;
+mod expiry;
 mod hostile;
+mod http2;
+mod mercure;
 mod publish;
 mod replay;
+mod reserved;
+mod reused;
 mod seam;
 mod shards;
 mod stop;
 mod subscribe;
+mod subscriptions;
 mod trouble;

@@ -103,7 +103,7 @@ pub(crate) struct Subscriber {
 }
 
 impl Subscriber {
-    fn new(response: reqwest::Response) -> Self {
+    pub(crate) fn new(response: reqwest::Response) -> Self {
         Self { response, decoder: Decoder::new().with_comments(), events: VecDeque::new(), comments: 0, retry: None }
     }
 

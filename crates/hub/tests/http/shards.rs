@@ -48,6 +48,7 @@ async fn a_stream_is_chunked_and_dated() {
     for line in ["transfer-encoding: chunked\r\n", "\r\ndate: ", " GMT\r\n"] {
         assert!(head.contains(line), "{line:?} in {head}");
     }
+    assert!(!head.contains("content-length"), "a length beside chunks is an error to strict proxies: {head}");
     let id = hub.publish("a", "x").await;
     let event = format!("id: {id}\ndata: x\n\n");
     let chunk = read_until(&mut stream, "data: x\n\n\r\n").await;

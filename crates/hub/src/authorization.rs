@@ -1,0 +1,183 @@
+//! Who may publish and subscribe.
+
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use fanfare_log::Timestamp;
+use serde_json::value::RawValue;
+
+use crate::grant::Grant;
+use crate::grants::Grants;
+use crate::limits::STREAM_LIFE_MIN;
+use crate::selector::Selectors;
+use crate::token::{TokenError, Verifier};
+
+/// How a hub decides what somebody may do. Every request that publishes or subscribes asks it, on whatever path.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub enum Authorization {
+    /// Everyone may do everything: for a hub that only its own machine can reach.
+    #[default]
+    Open,
+    /// Tokens say who may do what.
+    Tokens(Tokens),
+}
+
+impl Authorization {
+    /// Whether nobody is asked who they are.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self, Self::Open)
+    }
+
+    /// Whether a key says who may publish.
+    pub(crate) fn guards_publishing(&self) -> bool {
+        self.tokens().is_some_and(|tokens| tokens.publisher.is_some())
+    }
+
+    pub(crate) fn tokens(&self) -> Option<&Tokens> {
+        match self {
+            Self::Open => None,
+            Self::Tokens(tokens) => Some(tokens),
+        }
+    }
+
+    /// What whoever publishes with `token` may do.
+    pub(crate) async fn publisher(&self, token: Option<&str>, now: Timestamp) -> Result<Arc<Grant>, Refused> {
+        let Some(tokens) = self.tokens() else { return Ok(everything()) };
+        // A key that is for subscribers alone lets nobody publish.
+        let verifier = tokens.publisher.as_ref().ok_or(Refused::NobodyPublishes)?;
+        let claims = verifier.verify(token.ok_or(Refused::NoToken)?, now).await?;
+        Ok(tokens.grants.of(claims.selectors)?)
+    }
+
+    /// What whoever subscribes with `token` may see, and for how long.
+    pub(crate) async fn subscriber(&self, token: Option<&str>, now: Timestamp) -> Result<Access, Refused> {
+        let Some(tokens) = self.tokens() else { return Ok(Access::lasting(everything())) };
+        let Some(token) = token else {
+            return if tokens.anonymous { Ok(Access::lasting(public_only())) } else { Err(Refused::NoToken) };
+        };
+        let claims = match tokens.subscriber.as_ref().or(tokens.publisher.as_ref()) {
+            Some(verifier) => verifier.verify(token, now).await?,
+            None => return Err(TokenError::Signature.into()),
+        };
+        let left = claims.expires().map(|expires| Duration::from_millis(expires.0.saturating_sub(now.0)));
+        if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
+            return Err(TokenError::Expired.into());
+        }
+        let (grant, payload) = (tokens.grants.of(claims.selectors)?, claims.payload);
+        Ok(Access { grant, left, payload })
+    }
+
+    /// Begins to fetch published keys.
+    pub(crate) fn keep_fresh(&self) {
+        let Some(tokens) = self.tokens() else { return };
+        [&tokens.publisher, &tokens.subscriber].into_iter().flatten().for_each(Verifier::keep_fresh);
+    }
+}
+
+/// What a subscriber may see, and for how long.
+#[derive(Debug, Clone)]
+pub(crate) struct Access {
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) left: Option<Duration>,
+    /// What its token says of it to others.
+    pub(crate) payload: Option<Arc<RawValue>>,
+}
+
+impl Access {
+    fn lasting(grant: Arc<Grant>) -> Self {
+        Self { grant, left: None, payload: None }
+    }
+}
+
+/// Somebody who may not, or not so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refused {
+    NoToken,
+    Token(TokenError),
+    NobodyPublishes,
+}
+
+impl From<TokenError> for Refused {
+    fn from(error: TokenError) -> Self {
+        Self::Token(error)
+    }
+}
+
+/// Which tokens are believed, and how they come.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    publisher: Option<Verifier>,
+    subscriber: Option<Verifier>,
+    anonymous: bool,
+    cookie_name: Arc<str>,
+    grants: Arc<Grants>,
+}
+
+/// The cookie in which a page has its token, by the protocol.
+const COOKIE_NAME: &str = "mercureAuthorization";
+
+impl Tokens {
+    /// Tokens that `verifier` believes let their holders publish and, until [`with_subscriber`](Self::with_subscriber)
+    /// says otherwise, subscribe.
+    #[must_use]
+    pub fn of_publishers(verifier: Verifier) -> Self {
+        Self::new(Some(verifier), None)
+    }
+
+    /// Tokens that `verifier` believes let their holders subscribe. Over HTTP nobody may publish.
+    #[must_use]
+    pub fn of_subscribers(verifier: Verifier) -> Self {
+        Self::new(None, Some(verifier))
+    }
+
+    fn new(publisher: Option<Verifier>, subscriber: Option<Verifier>) -> Self {
+        Self { publisher, subscriber, anonymous: false, cookie_name: COOKIE_NAME.into(), grants: Arc::default() }
+    }
+
+    /// Has `verifier` alone say who may subscribe.
+    #[must_use]
+    pub fn with_subscriber(self, verifier: Verifier) -> Self {
+        Self { subscriber: Some(verifier), ..self }
+    }
+
+    /// Lets subscribers without a token have the public updates.
+    #[must_use]
+    pub fn with_anonymous(self) -> Self {
+        Self { anonymous: true, ..self }
+    }
+
+    /// Takes the token of a page from this cookie, in place of `mercureAuthorization`.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCookieName`] if no cookie can have it.
+    pub fn with_cookie_name(self, name: &str) -> Result<Self, InvalidCookieName> {
+        // A token in the sense of RFC 6265, section 4.1.1, and of HTTP.
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(InvalidCookieName(name.to_owned()));
+        }
+        Ok(Self { cookie_name: name.into(), ..self })
+    }
+
+    pub(crate) fn cookie_name(&self) -> &str {
+        &self.cookie_name
+    }
+}
+
+/// Not the name of a cookie.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` can't be the name of a cookie: use letters, digits, `-` and `_`")]
+pub struct InvalidCookieName(String);
+
+fn everything() -> Arc<Grant> {
+    static EVERYTHING: LazyLock<Arc<Grant>> = LazyLock::new(|| Arc::new(Grant::everything()));
+    EVERYTHING.clone()
+}
+
+fn public_only() -> Arc<Grant> {
+    static PUBLIC: LazyLock<Arc<Grant>> =
+        LazyLock::new(|| Arc::new(Grant::new(Selectors::default(), Selectors::default())));
+    PUBLIC.clone()
+}

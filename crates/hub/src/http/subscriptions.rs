@@ -1,0 +1,112 @@
+//! `GET /.well-known/mercure/subscriptions…`: who is subscribed now.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::{Stream, stream};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+
+use crate::Hub;
+use crate::http::form::Form;
+use crate::http::{Problem, access};
+use crate::limits::SUBSCRIBERS_READ_MAX;
+use crate::presence::{CONTEXT, Document, Presence, SUBSCRIPTIONS, path};
+
+/// All of them, those to one selector, or one subscriber's to it: as the path says.
+pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response, Problem> {
+    let Some(presence) = hub.shared.presence.clone() else {
+        return Err(Problem::not_found("the hub was started without --subscriptions"));
+    };
+    let parts = parts(head.uri.path())?;
+    let path = path(parts.iter().map(String::as_str));
+    let query = Form::parse(head.uri.query().unwrap_or_default())?;
+    let access = access::subscriber(&hub, &head.headers, &query).await?;
+    if !access.grant.may_see_topic(&path) {
+        return Err(Problem::forbidden(format!("the token has no subscribe selector for {path}")));
+    }
+    let cursor = presence.cursor().map_or_else(|| "earliest".to_owned(), |cursor| cursor.to_string());
+    let etag = format!("\"{cursor}\"");
+    let body = match &*parts {
+        [] => Body::from_stream(collection(presence, &path, None, &cursor)),
+        [topic] => Body::from_stream(collection(presence, &path, Some(topic.clone()), &cursor)),
+        [topic, name, ..] => Body::from(one(&presence, topic, name, cursor)?),
+    };
+    let mut response = if is_known(&head.headers, &etag) {
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        response
+    } else {
+        Response::new(body)
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/ld+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, must-revalidate"));
+    headers.insert(ETAG, HeaderValue::try_from(etag).map_err(Problem::bad_request)?);
+    Ok(response)
+}
+
+/// The parts of the path behind that of all subscriptions, decoded once.
+fn parts(path: &str) -> Result<Vec<String>, Problem> {
+    let rest = path.strip_prefix(SUBSCRIPTIONS).unwrap_or_default().trim_start_matches('/');
+    let parts = rest.split('/').filter(|part| !part.is_empty()).map(|part| percent_decode_str(part).decode_utf8());
+    let parts: Result<Vec<_>, _> = parts.map(|part| part.map(String::from)).collect();
+    let parts = parts.map_err(|_| Problem::bad_request("the path is not UTF-8 once it is percent-decoded"))?;
+    if parts.len() > 2 {
+        return Err(Problem::not_found(
+            "a subscription has two parts: its topic and its subscriber, each percent-encoded",
+        ));
+    }
+    Ok(parts)
+}
+
+/// Whether the client has this already.
+fn is_known(headers: &HeaderMap, etag: &str) -> bool {
+    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    known.flat_map(|value| value.split(',')).any(|known| {
+        let known = known.trim();
+        known == "*" || known.strip_prefix("W/").unwrap_or(known) == etag
+    })
+}
+
+fn one(presence: &Presence, topic: &str, name: &str, cursor: String) -> Result<String, Problem> {
+    let subscriber = presence.named(name).filter(|one| one.selectors().iter().any(|selector| **selector == *topic));
+    let Some(subscriber) = subscriber else {
+        return Err(Problem::not_found("there is no such subscription now"));
+    };
+    Ok(Document::new(topic, &subscriber, true).answer(cursor).json())
+}
+
+/// The document of several, put together as it is sent: a hundred thousand are some tens of megabytes.
+fn collection(
+    presence: Arc<Presence>,
+    id: &str,
+    selector: Option<String>,
+    cursor: &str,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    let numbers = presence.numbers(selector.as_deref());
+    let head = json!({ "@context": CONTEXT, "id": id, "type": "Subscriptions", "lastEventID": cursor }).to_string();
+    let head = format!("{},\"subscriptions\":[", head.trim_end_matches('}'));
+    let mut separator = "";
+    let mut pages = numbers.chunks(SUBSCRIBERS_READ_MAX).map(<[u32]>::to_vec).collect::<Vec<_>>().into_iter();
+    let page = move || {
+        let mut page = String::new();
+        for subscriber in presence.subscribers(&pages.next()?) {
+            let wanted = |text: &&Arc<str>| selector.as_ref().is_none_or(|selector| **selector == ***text);
+            for text in subscriber.selectors().iter().filter(wanted) {
+                page.push_str(std::mem::replace(&mut separator, ","));
+                page.push_str(&Document::new(text, &subscriber, true).json());
+            }
+        }
+        Some(page)
+    };
+    let pages = std::iter::once(head).chain(std::iter::from_fn(page)).chain(std::iter::once("]}".to_owned()));
+    stream::iter(pages.map(|page| Ok(Bytes::from(page))))
+}

@@ -1,0 +1,118 @@
+//! Who is subscribed to what now.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+use slab::Slab;
+
+/// One connection with its subscriptions.
+#[derive(Debug)]
+pub(crate) struct Subscriber {
+    name: Box<str>,
+    selectors: Box<[Arc<str>]>,
+    payload: Option<Arc<RawValue>>,
+}
+
+impl Subscriber {
+    /// Somebody with these selectors, each of which counts once, and a random name.
+    pub(super) fn new(uuid: u128, selectors: impl Iterator<Item = Arc<str>>, payload: Option<Arc<RawValue>>) -> Self {
+        let mut selectors: Vec<_> = selectors.collect();
+        selectors.sort_unstable();
+        selectors.dedup();
+        Self { name: urn_of(uuid), selectors: selectors.into(), payload }
+    }
+
+    /// Its `urn:uuid:`.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it is subscribed to, as it was written.
+    pub(crate) fn selectors(&self) -> &[Arc<str>] {
+        &self.selectors
+    }
+
+    /// What its token says of it, as JSON.
+    pub(crate) fn payload(&self) -> Option<&RawValue> {
+        self.payload.as_deref()
+    }
+}
+
+/// A random UUID (RFC 9562, version 4) of these bits.
+fn urn_of(bits: u128) -> Box<str> {
+    let bits = bits & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let part = |shift: u32, digits: u32| (bits >> shift) & ((1 << (4 * digits)) - 1);
+    let [a, b, c, d, e] = [part(96, 8), part(80, 4), part(64, 4), part(48, 4), part(0, 12)];
+    format!("urn:uuid:{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}").into()
+}
+
+/// Everyone who is there, by number, by name and by selector. Coming and going costs a few look-ups, however many there
+/// are.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    subscribers: Slab<Arc<Subscriber>>,
+    by_name: HashMap<Box<str>, u32>,
+    by_selector: HashMap<Arc<str>, BTreeSet<u32>>,
+}
+
+impl Roster {
+    pub(super) fn add(&mut self, subscriber: Arc<Subscriber>) -> u32 {
+        let number = self.subscribers.vacant_key() as u32;
+        self.by_name.insert(subscriber.name.clone(), number);
+        for selector in &subscriber.selectors {
+            self.by_selector.entry(selector.clone()).or_default().insert(number);
+        }
+        self.subscribers.insert(subscriber);
+        number
+    }
+
+    pub(super) fn remove(&mut self, number: u32) {
+        let Some(subscriber) = self.subscribers.try_remove(number as usize) else { return };
+        self.by_name.remove(&subscriber.name);
+        for selector in &subscriber.selectors {
+            if let Some(numbers) = self.by_selector.get_mut(selector) {
+                numbers.remove(&number);
+                if numbers.is_empty() {
+                    self.by_selector.remove(selector);
+                }
+            }
+        }
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Arc<Subscriber>> {
+        self.subscribers.get(number as usize)
+    }
+
+    pub(super) fn named(&self, name: &str) -> Option<&Arc<Subscriber>> {
+        self.get(*self.by_name.get(name)?)
+    }
+
+    /// Those who are subscribed to `selector`, or all.
+    pub(super) fn numbers(&self, selector: Option<&str>) -> Vec<u32> {
+        match selector {
+            None => self.subscribers.iter().map(|(number, _)| number as u32).collect(),
+            Some(selector) => self.by_selector.get(selector).into_iter().flatten().copied().collect(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.subscribers.is_empty() && self.by_name.is_empty() && self.by_selector.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_random_uuids() {
+        assert_eq!(&*urn_of(0), "urn:uuid:00000000-0000-4000-8000-000000000000");
+        assert_eq!(&*urn_of(u128::MAX), "urn:uuid:ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(
+            &*urn_of(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+            "urn:uuid:01234567-89ab-4def-8123-456789abcdef"
+        );
+    }
+}
