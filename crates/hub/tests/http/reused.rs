@@ -90,8 +90,9 @@ async fn the_body_of_a_request_that_was_answered_early_is_no_request() {
     // It may be closed by now.
     let _ = stream.write_all(format!("{SUBSCRIBE}{HEALTH}").as_bytes()).await;
     let mut seen = Vec::new();
-    let read =
-        async { while !seen.ends_with(b"live\n") && stream.read_buf(&mut seen).await.is_ok_and(|length| length > 0) {} };
+    let read = async {
+        while !seen.ends_with(b"live\n") && stream.read_buf(&mut seen).await.is_ok_and(|length| length > 0) {}
+    };
     tokio::time::timeout(PATIENCE, read).await.unwrap();
     assert!(!String::from_utf8_lossy(&seen).contains("text/event-stream"));
     assert_eq!(hub.hub.figures().subscribers, 0);
