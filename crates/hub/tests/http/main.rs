@@ -14,3 +14,4 @@ mod seam;
 mod shards;
 mod stop;
 mod subscribe;
+mod tls;
