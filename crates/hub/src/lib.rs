@@ -6,11 +6,12 @@
 //! ```text
 //! publish:    POST ─► http::{plain, batch, mercure} ─► Update ─► Hub::publish ─► Engine::append ─► 200 and the id
 //! subscribe:  GET ─► shard::arrival ─► http::subscribe ─► Subscription + Start ─► shard::fanout ─► socket
-//!             TLS, HTTP/2, a reused connection: hyper ─► http::subscribe ─► Delivery ─► socket
+//!             TLS, HTTP/2: connection ─► http::subscribe ─► Delivery, which audience wakes ─► hyper or secure ─► socket
 //! ```
 //!
 //! Both read the log from the cursor. A shard is a thread that owns its sockets, where a send costs little more than the
-//! system call; the general path is a task on tokio.
+//! system call; the general path is a task on tokio. A connection that
+//! is used again goes back to a shard with its subscription.
 //!
 //! [`Hub::run`] serves a listener; [`Hub::router`] is the same as an axum router to nest in an application.
 //!

@@ -28,7 +28,7 @@ pub struct Settings {
     pub body_bytes_max: usize,
     /// Selectors of one subscription, and topics of one update.
     pub topics_max: usize,
-    /// Connections in all.
+    /// Connections in all, and subscribers, of whom HTTP/2 has many on one connection.
     pub connections_max: usize,
     /// Threads that own the subscribers of each listener.
     pub shards: NonZeroUsize,
@@ -48,7 +48,7 @@ impl Default for Settings {
             // Mercure's reference hub takes as much, and a browser as much in one event without trouble.
             body_bytes_max: 1 << 20,
             topics_max: 1000,
-            // A connection on the general path costs about 20 KiB: 2 GB of memory, and more files than most systems
+            // A connection on the general path costs about 30 KiB: 3 GB of memory, and more files than most systems
             // give a process.
             connections_max: 100_000,
             shards: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),

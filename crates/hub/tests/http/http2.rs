@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use fanfare_log::Retention;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -203,6 +204,29 @@ async fn a_window_that_stays_shut_takes_no_memory_and_is_ended() {
         }
     };
     tokio::time::timeout(PATIENCE, gone).await.unwrap();
+    // A heartbeat, alone.
+    peer.hear_until(|frame| frame.kind == DATA && frame.payload == b":\n\n").await;
     hub.publish("a", "still served").await;
     peer.hear_until(|frame| frame.kind == DATA && frame.payload.ends_with(b"data: still served\n\n")).await;
+}
+
+#[tokio::test]
+async fn subscribers_are_bounded_also_where_one_connection_carries_them() {
+    let hub = Running::with(|settings| settings.connections_max = 5, Retention::default()).await;
+    let mut peer = Peer::connect(&hub, 65_535).await;
+    for stream in (1..20).step_by(2) {
+        peer.say(&frame(HEADERS, END_HEADERS | END_STREAM, stream, &subscription())).await;
+        peer.hear_until(|frame| frame.kind == HEADERS && frame.stream == stream).await;
+    }
+    assert_eq!(hub.hub.figures().subscribers, 5);
+    peer.say(&frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes())).await;
+    let left = async {
+        while hub.hub.figures().subscribers == 5 {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(PATIENCE, left).await.unwrap();
+    peer.say(&frame(HEADERS, END_HEADERS | END_STREAM, 21, &subscription())).await;
+    peer.hear_until(|frame| frame.kind == DATA && frame.stream == 21).await;
+    assert_eq!(hub.hub.figures().subscribers, 5);
 }

@@ -21,4 +21,5 @@ mod shards;
 mod stop;
 mod subscribe;
 mod subscriptions;
+mod tls;
 mod trouble;
