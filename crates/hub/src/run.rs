@@ -55,8 +55,8 @@ impl Hub {
             served = served => served?,
             () = shards.keep_time() => {}
         }
-        drop(shards);
-        server.close().await;
+        shards.finish();
+        server.close(shards).await;
         Ok(())
     }
 }
@@ -127,25 +127,30 @@ impl Server {
         }
     }
 
-    fn serve(&mut self, HandOver { stream, read, open, is_past_limit }: HandOver) {
+    fn serve(&mut self, HandOver { stream, read, open, is_first, is_past_limit }: HandOver) {
         let (router, idle_timeout) =
             if is_past_limit { (&self.full, REFUSED_TIMEOUT) } else { (&self.router, IDLE_TIMEOUT) };
         let (router, watcher) = (router.clone(), self.graceful.watcher());
         self.tasks.spawn(async move {
             let _open = open;
-            if let Err(error) = connection(stream, read, router, idle_timeout, watcher).await {
+            if let Err(error) = connection(stream, read, is_first, router, idle_timeout, watcher).await {
                 tracing::debug!(error, "a connection ended early");
             }
         });
     }
 
-    /// Lets what is being written finish, then cuts what is left: a subscriber who does not read would never end.
-    async fn close(mut self) {
-        if tokio::time::timeout(CLOSE_TIMEOUT, self.graceful.shutdown()).await.is_err() {
-            tracing::info!(connections = self.tasks.len(), "cutting connections that did not end");
+    /// Lets what is being answered finish, then cuts what is left: a subscriber who does not read would never end.
+    async fn close(mut self, shards: Shards) {
+        let finished = async {
+            self.graceful.shutdown().await;
+            // Nothing comes any more when the last shard is gone, and with it the listener.
+            while self.hand_overs.recv().await.is_some() {}
+        };
+        if tokio::time::timeout(CLOSE_TIMEOUT, finished).await.is_err() {
+            tracing::info!("cutting connections that did not end");
         }
+        drop(shards);
         self.tasks.shutdown().await;
-        // The listener is closed when the last shard is gone.
         while self.hand_overs.recv().await.is_some() {}
     }
 }
@@ -155,6 +160,7 @@ type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
 async fn connection(
     stream: std::net::TcpStream,
     read: Bytes,
+    is_first: bool,
     router: Router,
     idle_timeout: Duration,
     watcher: Watcher,
@@ -165,6 +171,9 @@ async fn connection(
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(HEAD_BYTES_MAX);
     builder.http2().timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES_MAX as u32);
+    if !is_first {
+        builder = builder.http1_only();
+    }
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::select! {
         served = watcher.watch(connection.into_owned()) => served,

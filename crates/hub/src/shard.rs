@@ -1,16 +1,21 @@
 //! The fan-out path: threads that own plain HTTP/1.1 subscribers.
 //!
-//! A shard accepts connections, reads the head of the first request, has it answered by the same router as every other
-//! request, and keeps those that are subscriptions. Everything else goes to hyper with the bytes already read. Its parts,
-//! in reading order: how it is told of things (`bell`, `remote`), how connections come in (`head`, `response`,
-//! `hand_over`, `arrivals`), the state machine (`fanout`, `visit`, and what they are made of), and the loop (`driver`).
+//! A shard accepts connections and reads their requests. Those that subscribe or publish in few bytes it has answered by
+//! the same router as every other request, and keeps the connection, as a subscriber's or for the next request.
+//! Everything else goes to hyper with the bytes already read. Its parts, in reading order: how it is told of things
+//! (`bell`, `remote`), how a request is read and answered (`head`, `exchange`, `response`, `connection`), the state machine
+//! of the subscribers (`fanout`, `visit`, and what they are made of), and the loop (`driver`).
 
 mod bell;
 mod remote;
 
+mod exchange;
 mod hand_over;
 mod head;
 mod response;
+
+mod connection;
+mod connections;
 
 mod chunk;
 mod socket;
@@ -26,7 +31,6 @@ mod subscriber;
 mod fanout;
 mod visit;
 
-mod arrivals;
 mod driver;
 
 #[cfg(test)]
@@ -106,6 +110,13 @@ impl Shards {
         for remote in self.remotes.iter().filter(|remote| remote.has_waiting.swap(false, Ordering::AcqRel)) {
             remote.bell.ring();
         }
+    }
+}
+
+impl Shards {
+    /// Has the shards end when no request is under way on them any more.
+    pub(crate) fn finish(&self) {
+        self.remotes.iter().for_each(|remote| remote.finish());
     }
 }
 
