@@ -103,8 +103,8 @@ impl Server {
     fn new(hub: &Hub, hand_overs: mpsc::Receiver<HandOver>) -> Self {
         Self {
             hand_overs,
-            router: hub.server(),
-            full: hub.full_server(),
+            router: hub.server().router(),
+            full: hub.full_server().router(),
             tasks: JoinSet::new(),
             graceful: GracefulShutdown::new(),
         }

@@ -4,14 +4,13 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::task::Poll;
 
-use axum::Router;
 use bytes::Bytes;
 use http::StatusCode;
 use http::response::Parts;
 use mio::net::TcpStream;
 
 use crate::figures::{Counters, Refusal};
-use crate::http::Accepted;
+use crate::http::{Accepted, Server};
 use crate::limits::ANSWERS_BYTES_MAX;
 use crate::run::Open;
 use crate::shard::exchange::{Answer, Exchange};
@@ -49,7 +48,7 @@ pub(super) struct Connection {
 
 /// What a shard lends to the connection whose turn it is.
 pub(super) struct Desk<'a> {
-    pub(super) router: &'a mut Router,
+    pub(super) server: &'a Server,
     pub(super) counters: &'a Counters,
     pub(super) date: &'a Date,
     /// Where bytes are read to.
@@ -196,7 +195,7 @@ impl Connection {
                     desk.input.drain(..length);
                     (self.seen, self.needs) = (0, 0);
                     self.has_asked = true;
-                    self.exchange = Some(Exchange::begin(desk.router, *request));
+                    self.exchange = Some(Exchange::begin(desk.server, *request));
                     self.is_woken = true;
                     return Ok(None);
                 }

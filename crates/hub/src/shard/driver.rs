@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
 use bytes::Bytes;
 use http::response::Parts;
 use mio::event::Event;
@@ -16,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::Hub;
-use crate::http::Accepted;
+use crate::http::{Accepted, Server};
 use crate::limits::{
     ACCEPT_ERROR_LOG_INTERVAL, ANSWERS_BYTES_MAX, BODY_PATIENCE, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX,
     HEARD_BYTES_MAX, IDLE_TIMEOUT, READY_EVENTS_MAX, REFUSED_CONNECTIONS_MAX, REQUEST_BYTES_MAX, SLICE_ACCEPTS_MAX,
@@ -35,7 +34,7 @@ use crate::shared::Phase;
 /// A shard, before and while it runs.
 pub(super) struct Driver {
     hub: Hub,
-    router: Router,
+    server: Server,
     poll: Poll,
     remote: Arc<Remote>,
     phase: watch::Receiver<Phase>,
@@ -83,7 +82,7 @@ impl Driver {
         phase.mark_changed();
         Ok(Self {
             hub: hub.clone(),
-            router: hub.server(),
+            server: hub.server(),
             poll,
             remote,
             phase,
@@ -298,7 +297,7 @@ impl Driver {
         self.date.set(self.hub.shared.clock.now());
         let remote = &self.remote;
         let mut desk = Desk {
-            router: &mut self.router,
+            server: &self.server,
             counters: &self.hub.shared.counters,
             date: &self.date,
             room: &mut self.room,

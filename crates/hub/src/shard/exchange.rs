@@ -1,20 +1,18 @@
-//! A request that is being answered by the router.
+//! A request that is being answered.
 
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::response::Parts;
 use http::{Method, Request};
 use http_body_util::BodyExt;
-use tower::Service;
 
-use crate::http::TakesOver;
+use crate::http::{Server, TakesOver};
 
-/// The router at work on a request.
+/// The routes at work on a request.
 pub(super) struct Exchange(Pin<Box<dyn Future<Output = Option<Answer>> + Send>>);
 
 /// A response that is complete.
@@ -25,15 +23,14 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
-    /// Asks the router, as hyper would.
-    pub(super) fn begin(router: &mut Router, mut request: Request<Body>) -> Self {
+    /// Asks the routes that hyper asks.
+    pub(super) fn begin(server: &Server, mut request: Request<Body>) -> Self {
         if request.method() == Method::GET {
             request.extensions_mut().insert(TakesOver);
         }
-        let response = router.call(request);
+        let response = server.answer(request);
         Self(Box::pin(async move {
-            let Ok(response) = response.await;
-            let (parts, body) = response.into_parts();
+            let (parts, body) = response.await.into_parts();
             Some(Answer { parts, body: body.collect().await.ok()?.to_bytes() })
         }))
     }

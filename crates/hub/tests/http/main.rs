@@ -8,6 +8,7 @@ mod embedded;
 mod hostile;
 mod publish;
 mod replay;
+mod requests;
 mod seam;
 mod shards;
 mod stop;
