@@ -125,16 +125,22 @@ impl Driver {
             let mut was_rung = self.remote.bell.was_rung();
             events.iter().for_each(|event| self.ready(event));
             if was_rung {
-                self.look_at_phase();
                 self.wake_up();
+            }
+            self.answer_requests();
+            // What the shard publishes itself rings without a system call, because it is awake. Whoever else rang in the
+            // meantime is heard here too, so all that a ring may mean comes after this.
+            if self.remote.bell.was_rung() {
+                was_rung = true;
+                self.wake_up();
+            }
+            if was_rung {
+                self.look_at_phase();
             }
             let time = if was_rung { self.remote.new_time() } else { None };
             if let Some(now) = time {
                 self.advance(now);
             }
-            self.answer_requests();
-            // The shard is awake, so what it publishes itself rings without a system call.
-            was_rung |= self.remote.bell.was_rung();
             has_news = (has_news || was_rung) && self.fanout.follow();
             may_accept = self.has_way() && self.is_accepting && self.rests_at.is_none() && self.accept();
             self.fanout.slice(SLICE_SENDS_MAX);
