@@ -52,8 +52,8 @@ impl Edge {
     pub(crate) fn new(hub: &Hub, tls: Option<Tls>, returns: Returns) -> Self {
         Self {
             hub: hub.clone(),
-            router: hub.server(),
-            full: hub.full_server(),
+            router: hub.server().router(),
+            full: hub.full_server().router(),
             tls,
             handshakes: Semaphore::new(HANDSHAKES_MAX),
             returns,
@@ -68,20 +68,20 @@ impl Edge {
 
     /// Serves a connection to its end, or until it goes back to a shard.
     pub(crate) async fn serve(&self, connection: HandOver) -> Result<(), ConnectionError> {
-        let HandOver { stream, read, open, is_past_limit } = connection;
+        let HandOver { stream, read, open, is_first, is_past_limit } = connection;
         let router = if is_past_limit { self.full.clone() } else { self.router.clone() };
         let closing = self.closing.subscribe();
         let stream = TcpStream::from_std(stream)?;
         // Each in a box, so that the task is not as large as the largest of them for ever.
         let Some(tls) = &self.tls else {
-            let is_http2 = Box::pin(is_http2(&stream, &read)).await?;
+            let is_http2 = is_first && Box::pin(is_http2(&stream, &read)).await?;
             let http = Http { stream, read, open, router, is_past_limit, closing };
             if is_http2 {
                 return Box::pin(http.http2()).await;
             }
             if let Some(Held { stream, head, open }) = Box::pin(http.http1()).await? {
                 let (stream, read) = (stream.into_std()?, head.into());
-                self.returns.give(HandOver { stream, read, open, is_past_limit });
+                self.returns.give(HandOver { stream, read, open, is_first: false, is_past_limit });
             }
             return Ok(());
         };
@@ -93,7 +93,7 @@ impl Edge {
             return Box::pin(http.http2()).await;
         }
         let Some(Held { stream, head, open: _open }) = Box::pin(http.http1()).await? else { return Ok(()) };
-        let Head::Subscription(request) = Head::parse(&head) else { return Ok(()) };
+        let Head::Whole(request, _) = Head::parse(&head) else { return Ok(()) };
         drop(head);
         Ok(Box::pin(secure::serve(&self.hub, router, stream, *request)).await?)
     }

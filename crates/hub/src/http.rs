@@ -8,6 +8,7 @@ mod credentials;
 
 mod access;
 mod cors;
+mod guard;
 mod host;
 
 mod subscribe;
@@ -21,19 +22,21 @@ mod publish;
 mod console;
 mod health;
 
+pub(crate) use guard::Server;
 pub(crate) use problem::Problem;
 pub(crate) use subscribe::{Accepted, Declined, TakesOver};
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::State;
-use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::routing::get;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::Hub;
-use crate::figures::Refusal;
+use crate::http::guard::Guard;
 
 impl Hub {
     /// The hub's HTTP interface, for an application that serves it with its own, merged or nested under a prefix.
@@ -42,16 +45,16 @@ impl Hub {
     /// decide: what [`run`](Self::run) adds is, without keys, the check of `Host`, limits on connections, and the drain, for which there is
     /// [`stop`](Self::stop). Nest it with a slash at the end (`nest("/hub/", …)`), because the page is at `/hub/`.
     pub fn router(&self) -> Router {
-        self.routes().layer(from_fn_with_state(self.clone(), count_refusals))
+        Arc::new(Guard::new(self, false)).before(self.routes())
     }
 
     /// The interface with nothing else around it, as a server of its own.
-    pub(crate) fn server(&self) -> Router {
-        self.guarded(self.routes().fallback(not_found))
+    pub(crate) fn server(&self) -> Server {
+        Server { guard: Arc::new(Guard::new(self, true)), routes: self.routes().fallback(not_found) }
     }
 
     /// What a connection that is one too many is told, whatever it asks.
-    pub(crate) fn full_server(&self) -> Router {
+    pub(crate) fn full_server(&self) -> Server {
         let answer = async |State(hub): State<Self>, method: Method, headers: HeaderMap| {
             let problem = Problem::unavailable("the hub has as many connections as it takes: come back later");
             let mut response = if method == Method::GET {
@@ -62,16 +65,8 @@ impl Hub {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             response
         };
-        let guard = from_fn_with_state(cors::Policies::new(&self.shared.settings), cors::guard);
-        self.guarded(Router::new().fallback(answer).with_state(self.clone()).layer(guard))
-    }
-
-    /// What a server of its own has around whatever it answers.
-    fn guarded(&self, routes: Router) -> Router {
-        // Who has to show a token can't be made to lend it to a page under a foreign name: cookies are bound to names.
-        let routes =
-            if self.shared.settings.authorization.is_open() { routes.layer(from_fn(host::check)) } else { routes };
-        routes.layer(from_fn_with_state(self.clone(), count_refusals))
+        let routes = Router::new().fallback(answer).with_state(self.clone());
+        Server { guard: Arc::new(Guard::new(self, true)), routes }
     }
 
     fn routes(&self) -> Router {
@@ -87,7 +82,6 @@ impl Hub {
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
             .method_not_allowed_fallback(method_not_allowed)
-            .layer(from_fn_with_state(cors::Policies::new(&self.shared.settings), cors::guard))
             .with_state(self.clone())
     }
 }
@@ -98,17 +92,4 @@ async fn not_found(uri: Uri) -> Problem {
 
 async fn method_not_allowed(method: Method) -> Problem {
     Problem::method_not_allowed(format!("{method} is not among the methods that this path takes: see the header Allow"))
-}
-
-async fn count_refusals(
-    State(hub): State<Hub>,
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> Response {
-    let response = next.run(request).await;
-    let status = response.status();
-    if status.is_client_error() || status.is_server_error() {
-        hub.shared.counters.refused.get_or_create(&Refusal { status: status.as_u16() }).inc();
-    }
-    response
 }

@@ -39,6 +39,16 @@ pub(crate) const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection may be without a request after that: a little more than publishers' pools keep one.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 
+/// A request that a shard answers, head and body, in bytes. A larger one is hyper's, which reads it piece by piece.
+pub(crate) const REQUEST_BYTES_MAX: usize = 64 << 10;
+
+/// How long a shard waits for the rest of such a request: between a head and a body that were sent one after the other.
+/// Then hyper does, for `BODY_TIMEOUT`.
+pub(crate) const BODY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Answers that a shard puts together for a connection that asks without waiting for them, in bytes, beside the last one.
+pub(crate) const ANSWERS_BYTES_MAX: usize = 16 << 10;
+
 /// How long a connection that was refused may stay after its answer.
 pub(crate) const REFUSED_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -194,12 +204,14 @@ pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// What a shard does before it looks at new events, sockets and timers again: sends at 4 to 8 µs each, looks at
 /// subscribers who need nothing at some 20 ns, reads of the log by those who are behind, URI Templates that are asked
-/// about a new topic, and new connections. Each is about a millisecond.
+/// about a new topic, and new connections. Each is about a millisecond. Requests are fewer, so that publishers leave most of
+/// the time to the subscribers that they publish to: some 10 µs each.
 pub(crate) const SLICE_SENDS_MAX: usize = 256;
 pub(crate) const SLICE_VISITS_MAX: usize = 16 << 10;
 pub(crate) const SLICE_READS_MAX: usize = 16;
 pub(crate) const SLICE_TEMPLATES_MAX: usize = 4096;
 pub(crate) const SLICE_ACCEPTS_MAX: usize = 64;
+pub(crate) const SLICE_REQUESTS_MAX: usize = 16;
 
 /// Runs of allowed events that one vectored write joins: the kernel copies so many descriptors without allocating twice.
 pub(crate) const RUNS_MAX: usize = 64;

@@ -68,8 +68,8 @@ impl Hub {
             served = served => served?,
             () = shards.keep_time() => {}
         }
-        drop(shards);
-        server.close().await;
+        shards.finish();
+        server.close(shards).await;
         Ok(())
     }
 }
@@ -142,15 +142,19 @@ impl Server {
         });
     }
 
-    /// Lets what is being written finish, then cuts what is left: a subscriber who does not read would never end.
-    async fn close(mut self) {
+    /// Lets what is being answered finish, then cuts what is left: a subscriber who does not read would never end.
+    async fn close(mut self, shards: Shards) {
         self.edge.close();
-        let finished = async { while self.tasks.join_next().await.is_some() {} };
+        let finished = async {
+            while self.tasks.join_next().await.is_some() {}
+            // Nothing comes any more when the last shard is gone, and with it the listener.
+            while self.hand_overs.recv().await.is_some() {}
+        };
         if tokio::time::timeout(CLOSE_TIMEOUT, finished).await.is_err() {
-            tracing::info!(connections = self.tasks.len(), "cutting connections that did not end");
+            tracing::info!("cutting connections that did not end");
         }
+        drop(shards);
         self.tasks.shutdown().await;
-        // The listener is closed when the last shard is gone.
         while self.hand_overs.recv().await.is_some() {}
     }
 }

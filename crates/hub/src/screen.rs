@@ -77,12 +77,13 @@ impl<T: AsyncRead + Unpin> AsyncRead for Screen<T> {
             let head = if may_be_whole { Head::parse(&this.held) } else { Head::More };
             match head {
                 Head::More if !has_ended => {}
-                Head::Subscription(_) => {
+                // Nothing but a subscription is a whole `GET`.
+                Head::Whole(..) => {
                     // Whoever polls the connection looks for it next.
                     this.activity.hold();
                     return Poll::Pending;
                 }
-                Head::More | Head::TwoLengths | Head::Other => {
+                Head::More | Head::Body(_) | Head::TwoLengths | Head::Other => {
                     this.read = std::mem::take(&mut this.held).into();
                     return this.pass(into);
                 }

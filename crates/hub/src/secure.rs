@@ -5,14 +5,17 @@ use std::pin::pin;
 
 use axum::Router;
 use axum::body::Body;
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use http_body::Body as _;
+use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tower::ServiceExt;
 
 use crate::Hub;
 use crate::http::{Accepted, TakesOver};
 use crate::limits::HEARD_BYTES_MAX;
+use crate::shard::response::Date;
 use crate::shard::{LAST_CHUNK, chunk, response};
 
 /// Answers `request` and streams until one side ends it, and with it the connection.
@@ -26,18 +29,20 @@ pub(crate) async fn serve(
     mut request: Request<Body>,
 ) -> io::Result<()> {
     request.extensions_mut().insert(TakesOver::All);
-    let Ok(mut response) = router.oneshot(request).await;
-    let now = hub.shared.clock.now();
-    let Some(accepted) = response.extensions_mut().remove::<Accepted>() else {
-        if let Some(bytes) = response::whole(response, now) {
-            stream.write_all(&bytes).await?;
-        }
+    let Ok(response) = router.oneshot(request).await;
+    let (mut parts, body) = response.into_parts();
+    let (mut date, mut bytes) = (Date::default(), Vec::new());
+    date.set(hub.shared.clock.now());
+    let Some(accepted) = parts.extensions.remove::<Accepted>() else {
+        let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        parts.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response::whole(&parts, &body, &date, &mut bytes);
+        stream.write_all(&bytes).await?;
         return stream.shutdown().await;
     };
-    let head = response::stream_head(response.status(), response.headers(), now);
-    drop(response);
-    stream.write_all(&head).await?;
-    drop(head);
+    response::stream_head(&parts, &date, &mut bytes);
+    stream.write_all(&bytes).await?;
+    drop((parts, date, bytes));
     let mut body = pin!(accepted.into_body(hub));
     let mut heard = 0;
     loop {

@@ -1,16 +1,21 @@
 //! The fan-out path: threads that own plain HTTP/1.1 subscribers.
 //!
-//! A shard accepts connections, reads the head of the first request, has it answered by the same router as every other
-//! request, and keeps those that are subscriptions. Everything else goes to hyper with the bytes already read. Its parts,
-//! in reading order: how it is told of things (`bell`, `remote`), how connections come in (`head`, `response`,
-//! `hand_over`, `arrivals`), the state machine (`fanout`, `visit`, and what they are made of), and the loop (`driver`).
+//! A shard accepts connections and reads their requests. Those that subscribe or publish in few bytes it has answered by
+//! the same router as every other request, and keeps the connection, as a subscriber's or for the next request.
+//! Everything else goes to hyper with the bytes already read. Its parts, in reading order: how it is told of things
+//! (`bell`, `remote`), how a request is read and answered (`head`, `exchange`, `response`, `connection`), the state machine
+//! of the subscribers (`fanout`, `visit`, and what they are made of), and the loop (`driver`).
 
 mod bell;
 mod remote;
 
+mod exchange;
 mod hand_over;
 mod head;
 pub(crate) mod response;
+
+mod connection;
+mod connections;
 
 pub(crate) mod chunk;
 mod socket;
@@ -26,7 +31,6 @@ mod subscriber;
 mod fanout;
 mod visit;
 
-mod arrivals;
 mod driver;
 
 #[cfg(test)]
@@ -134,6 +138,13 @@ impl Returns {
         if let Some(remote) = self.0.get(turn % self.0.len().max(1)) {
             remote.give(connection);
         }
+    }
+}
+
+impl Shards {
+    /// Has the shards end when no request is under way on them any more.
+    pub(crate) fn finish(&self) {
+        self.remotes.iter().for_each(|remote| remote.finish());
     }
 }
 

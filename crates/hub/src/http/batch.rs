@@ -1,10 +1,9 @@
 //! `POST /events`: many events in one request, one JSON object a line, all or nothing.
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use fanfare_log::BATCH_EVENTS_MAX;
-use http::{HeaderMap, Uri};
+use http::request::Parts;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -12,12 +11,8 @@ use crate::http::{Problem, access, publish};
 use crate::update::Attributes;
 use crate::{Hub, InvalidUpdate, Update};
 
-pub(crate) async fn publish(
-    State(hub): State<Hub>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
+pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
     let grant = access::publisher(&hub, &uri, &headers).await?;
     if !publish::is_of_type(&headers, "application/x-ndjson") {
         let detail = "send a batch as application/x-ndjson, an object a line, or one event to /events/{topic}";

@@ -1,16 +1,15 @@
 //! Which pages of other origins may call: one policy for reading, a stricter one for publishing.
 
-use std::sync::Arc;
+use std::convert::Infallible;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::Response;
 use http::Method;
 use http::header::{
-    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue,
+    ACCESS_CONTROL_REQUEST_METHOD, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, ORIGIN, VARY,
 };
-use tower::{Layer, ServiceExt};
+use tower::{Layer, Service, ServiceExt};
 use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 
 use crate::AllowedOrigin;
@@ -22,24 +21,33 @@ use crate::settings::Settings;
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(7200);
 
 /// What pages of other origins may do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Policies {
-    // Shared, because each request takes a clone.
-    reading: Arc<CorsLayer>,
-    publishing: Arc<CorsLayer>,
+    reading: CorsLayer,
+    publishing: CorsLayer,
 }
 
 impl Policies {
     pub(crate) fn new(settings: &Settings) -> Self {
-        Self { reading: Arc::new(reading(settings)), publishing: Arc::new(publishing(settings)) }
+        Self { reading: reading(settings), publishing: publishing(settings) }
     }
-}
 
-/// Has browsers let allowed pages read the answers, and no others.
-pub(crate) async fn guard(State(policies): State<Policies>, request: Request, next: Next) -> Response {
-    let policy = if is_publish(&request) { policies.publishing } else { policies.reading };
-    let Ok(response) = policy.layer(next).oneshot(request).await;
-    response
+    /// Has browsers let allowed pages read the answer, and no others.
+    pub(crate) async fn answer<S>(&self, request: Request, mut routes: S) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+    {
+        // A browser that publishes says for which page. Nobody else pays for the policy, of which each request takes a
+        // copy; but the answer says that another one could have been given.
+        if request.method() == Method::POST && !request.headers().contains_key(ORIGIN) {
+            let Ok(mut response) = routes.call(request).await;
+            response.headers_mut().append(VARY, HeaderValue::from_static("origin"));
+            return response;
+        }
+        let policy = if is_publish(&request) { &self.publishing } else { &self.reading };
+        let Ok(response) = policy.layer(routes).oneshot(request).await;
+        response
+    }
 }
 
 /// A preflight asks on behalf of the method that will follow.

@@ -1,10 +1,8 @@
 //! `/.well-known/mercure`: the Mercure protocol, 0.x dialect.
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
-use http::{HeaderMap, Uri};
 
 use crate::http::form::Form;
 use crate::http::{Problem, access, publish, subscribe};
@@ -24,12 +22,8 @@ pub(crate) async fn subscribe(State(hub): State<Hub>, head: Parts) -> Response {
 
 /// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the
 /// protocol says.
-pub(crate) async fn publish(
-    State(hub): State<Hub>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
+pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
+    let (Parts { uri, headers, .. }, body) = request.into_parts();
     let grant = access::publisher(&hub, &uri, &headers).await?;
     if !publish::is_of_type(&headers, "application/x-www-form-urlencoded") {
         return Err(Problem::unsupported_media_type("send the update as application/x-www-form-urlencoded"));

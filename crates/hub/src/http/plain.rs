@@ -1,7 +1,6 @@
 //! `POST /events/{topic}`: the body is the data. Publishing is one line of curl.
 
-use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::{HeaderMap, Uri};
 use percent_encoding::percent_decode_str;
@@ -15,16 +14,12 @@ use crate::{Hub, InvalidUpdate, Topic, Update};
 /// ones are refused.
 const PARAMETERS: [&str; 5] = ["type", "id", "retry", "private", "authorization"];
 
-pub(crate) async fn publish(
-    State(hub): State<Hub>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<Response, Problem> {
-    let grant = access::publisher(&hub, &uri, &headers).await?;
-    let update = update(&uri, &headers)?;
-    let data = publish::read_text(&hub, &headers, body).await?;
-    let ids = publish::publish(&hub, &grant, &headers, vec![update(data)]).await?;
+pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let grant = access::publisher(&hub, &head.uri, &head.headers).await?;
+    let update = update(&head.uri, &head.headers)?;
+    let data = publish::read_text(&hub, &head.headers, body).await?;
+    let ids = publish::publish(&hub, &grant, &head.headers, vec![update(data)]).await?;
     Ok(publish::answer(&ids))
 }
 

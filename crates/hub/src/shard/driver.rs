@@ -1,44 +1,40 @@
 //! The loop of a shard: sockets, events, time.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::io::{self, ErrorKind, Read};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
-use futures_util::FutureExt;
-use http::{Request, StatusCode};
+use http::response::Parts;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tower::ServiceExt;
 
 use crate::Hub;
-use crate::figures::Refusal;
-use crate::http::{Accepted, Declined, TakesOver};
+use crate::http::{Accepted, Server};
 use crate::limits::{
-    ACCEPT_ERROR_LOG_INTERVAL, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX, HEARD_BYTES_MAX, READY_EVENTS_MAX,
-    REFUSED_CONNECTIONS_MAX, SLICE_ACCEPTS_MAX, SLICE_SENDS_MAX,
+    ACCEPT_ERROR_LOG_INTERVAL, ANSWERS_BYTES_MAX, BODY_PATIENCE, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX,
+    HEARD_BYTES_MAX, IDLE_TIMEOUT, READY_EVENTS_MAX, REFUSED_CONNECTIONS_MAX, REQUEST_BYTES_MAX, SLICE_ACCEPTS_MAX,
+    SLICE_REQUESTS_MAX, SLICE_SENDS_MAX,
 };
 use crate::run::Open;
-use crate::shard::arrivals::{Arrival, Arrivals, Progress};
 use crate::shard::bell::Bell;
+use crate::shard::connection::{Connection, Desk, Ticks, Turn};
+use crate::shard::connections::Connections;
 use crate::shard::fanout::{Ending, Fanout, ticks};
 use crate::shard::hand_over::{self, HandOver};
-use crate::shard::head::Head;
 use crate::shard::remote::Remote;
-use crate::shard::response;
+use crate::shard::response::{self, Date};
 use crate::shared::Phase;
 
 /// A shard, before and while it runs.
 pub(super) struct Driver {
     hub: Hub,
-    router: Router,
+    server: Server,
     poll: Poll,
     remote: Arc<Remote>,
     phase: watch::Receiver<Phase>,
@@ -50,17 +46,22 @@ pub(super) struct Driver {
     /// Accepting failed at this tick, and rests until the next: out of files it would fail again at once.
     rests_at: Option<u32>,
     error_logged_at: Option<u32>,
-    arrivals: Arrivals,
+    connections: Connections,
     hand_overs: hand_over::Sender,
     fanout: Fanout<TcpStream>,
     tick: Duration,
+    /// What a connection is lent while it is its turn.
     room: Box<[u8]>,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    date: Date,
+    runtime: Handle,
 }
 
 const BELL: Token = Token(0);
 const LISTENER: Token = Token(1);
 
-fn arrival_token(number: u32) -> Token {
+fn connection_token(number: u32) -> Token {
     Token((number as usize + 1) << 1)
 }
 
@@ -84,7 +85,7 @@ impl Driver {
         phase.mark_changed();
         Ok(Self {
             hub: hub.clone(),
-            router: hub.server(),
+            server: hub.server(),
             poll,
             remote,
             phase,
@@ -93,11 +94,15 @@ impl Driver {
             is_accepting: true,
             rests_at: None,
             error_logged_at: None,
-            arrivals: Arrivals::new(),
+            connections: Connections::default(),
             hand_overs: hand_over::Sender::new(hand_overs),
             fanout: Fanout::new(hub.shared.clone(), tick, hub.shared.seed()),
             tick,
             room: vec![0; HEAD_BYTES_MAX].into(),
+            input: Vec::new(),
+            output: Vec::new(),
+            date: Date::default(),
+            runtime: Handle::current(),
         })
     }
 
@@ -107,31 +112,41 @@ impl Driver {
 
     /// Runs until it is told to stop.
     pub(super) fn run(mut self) -> io::Result<()> {
+        // What answers a request may start a task or a timer.
+        let runtime = self.runtime.clone();
+        let _entered = runtime.enter();
         let mut events = Events::with_capacity(READY_EVENTS_MAX);
         let mut has_news = true;
         let mut may_accept = true;
-        while !self.remote.is_stopped() {
-            let is_busy = has_news || may_accept || !self.fanout.is_idle();
+        while !self.remote.is_stopped() && !self.is_finished() {
+            let is_busy = has_news || may_accept || self.connections.queued() > 0 || !self.fanout.is_idle();
             let wait = if is_busy || !self.remote.bell.may_sleep() { Some(Duration::ZERO) } else { None };
             if let Err(error) = self.poll.poll(&mut events, wait)
                 && error.kind() != ErrorKind::Interrupted
             {
                 return Err(error);
             }
-            let was_rung = self.remote.bell.was_rung();
+            let mut was_rung = self.remote.bell.was_rung();
             events.iter().for_each(|event| self.ready(event));
             if was_rung {
-                self.look_at_phase();
-                for HandOver { stream, read, open, .. } in self.remote.returned() {
-                    let arrival = Arrival::new(TcpStream::from_std(stream), open);
-                    self.asked(arrival, Head::parse(&read), read, false);
-                }
+                self.wake_up();
             }
-            has_news = (has_news || was_rung) && self.fanout.follow();
+            self.answer_requests();
+            // What the shard publishes itself rings without a system call, because it is awake. Whoever else rang in the
+            // meantime is heard here too, so all that a ring may mean comes after this.
+            if self.remote.bell.was_rung() {
+                was_rung = true;
+                self.wake_up();
+            }
+            if was_rung {
+                self.look_at_phase();
+                self.remote.returned().into_iter().for_each(|connection| self.take_back(connection));
+            }
             let time = if was_rung { self.remote.new_time() } else { None };
             if let Some(now) = time {
                 self.advance(now);
             }
+            has_news = (has_news || was_rung) && self.fanout.follow();
             may_accept = self.has_way() && self.is_accepting && self.rests_at.is_none() && self.accept();
             self.fanout.slice(SLICE_SENDS_MAX);
             if let Some(now) = time {
@@ -142,6 +157,11 @@ impl Driver {
         Ok(())
     }
 
+    /// Whether it was told to finish, and has.
+    fn is_finished(&self) -> bool {
+        self.remote.is_finishing() && !self.connections.are_under_way()
+    }
+
     fn ready(&mut self, event: &Event) {
         let Token(token) = event.token();
         match event.token() {
@@ -150,8 +170,10 @@ impl Driver {
             _ => {
                 let number = (token >> 1) as u32 - 1;
                 if token & 1 == 0 {
-                    if let Some((arrival, head, bytes)) = self.arrivals.read(number, &mut self.room) {
-                        self.asked(arrival, head, bytes, true);
+                    if let Some(connection) = self.connections.get_mut(number) {
+                        connection.is_readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+                        connection.is_read_closed |= event.is_read_closed();
+                        self.connections.enqueue(number);
                     }
                     return;
                 }
@@ -161,6 +183,30 @@ impl Driver {
                 if event.is_writable() {
                     self.fanout.writable(number);
                 }
+            }
+        }
+    }
+
+    /// Has those go on whose answer can be made now.
+    fn wake_up(&mut self) {
+        for number in self.remote.take_woken() {
+            if let Some(connection) = self.connections.get_mut(number) {
+                connection.is_woken = true;
+                self.connections.enqueue(number);
+            }
+        }
+    }
+
+    /// Answers a few requests of those for whom something has happened, each in its turn.
+    fn answer_requests(&mut self) {
+        let mut requests = SLICE_REQUESTS_MAX;
+        // Once for each: whoever has more to ask comes again after the others.
+        for _ in 0..self.connections.queued() {
+            if requests == 0 {
+                return;
+            }
+            if let Some(number) = self.connections.next() {
+                self.serve(number, &mut requests);
             }
         }
     }
@@ -176,9 +222,15 @@ impl Driver {
 
     fn advance(&mut self, now: u32) {
         self.rests_at = self.rests_at.filter(|rests_at| *rests_at >= now);
-        self.arrivals.advance(now);
         let Fanout { wheel, due, .. } = &mut self.fanout;
         wheel.advance(now, due);
+        for number in self.connections.late(now) {
+            if let Some(mut connection) = self.connections.remove(number)
+                && let Some(read) = connection.give_up()
+            {
+                self.hand_over(connection, read);
+            }
+        }
     }
 
     /// Whether hyper takes what is handed over. While it does not, nothing more is accepted.
@@ -236,63 +288,94 @@ impl Driver {
             return;
         }
         if past_limit > 0 || self.is_tls {
-            let (stream, is_past_limit) = (stream.into(), past_limit > 0);
-            return self.hand_overs.send(HandOver { stream, read: Bytes::new(), open, is_past_limit });
+            let (stream, read, is_past_limit) = (stream.into(), Bytes::new(), past_limit > 0);
+            return self.hand_overs.send(HandOver { stream, read, open, is_first: true, is_past_limit });
         }
-        let mut arrival = Arrival::new(stream, open);
-        match arrival.read(&mut self.room) {
-            Progress::Gone => {}
-            Progress::Asked(head, bytes) => self.asked(arrival, *head, bytes, false),
-            Progress::Waits => {
-                let registry = self.poll.registry();
-                self.arrivals.keep(arrival, ticks(FIRST_REQUEST_TIMEOUT, self.tick), |number, stream| {
-                    registry.register(stream, arrival_token(number), Interest::READABLE)
-                });
-            }
-        }
+        let deadline = self.fanout.wheel.now() + ticks(FIRST_REQUEST_TIMEOUT, self.tick) + 1;
+        let number = self.connections.insert(Connection::new(stream, open, deadline));
+        // Nearly always the request is there already.
+        self.serve(number, &mut 1);
     }
 
-    /// Answers the first request of a connection, or has hyper answer it.
-    fn asked(&mut self, arrival: Arrival, head: Head, read: Bytes, is_registered: bool) {
-        let Arrival { mut stream, open, .. } = arrival;
-        match head {
-            Head::Subscription(request) => match self.answer(*request) {
-                Some(response) => self.answered(stream, open, response, is_registered),
-                None => self.hand_over(stream, open, read, is_registered),
+    /// Takes a connection that hyper had, and on which a subscription was asked for.
+    fn take_back(&mut self, HandOver { stream, read, open, .. }: HandOver) {
+        let deadline = self.fanout.wheel.now() + ticks(IDLE_TIMEOUT, self.tick) + 1;
+        let connection = Connection::returned(TcpStream::from_std(stream), open, &read, deadline);
+        let number = self.connections.insert(connection);
+        self.serve(number, &mut 1);
+    }
+
+    /// Has a connection take its turn.
+    fn serve(&mut self, number: u32, requests: &mut usize) {
+        self.date.set(self.hub.shared.clock.now());
+        let remote = &self.remote;
+        let mut desk = Desk {
+            server: &self.server,
+            counters: &self.hub.shared.counters,
+            date: &self.date,
+            room: &mut self.room,
+            input: &mut self.input,
+            output: &mut self.output,
+            requests,
+            ticks: Ticks {
+                now: self.fanout.wheel.now(),
+                idle: ticks(IDLE_TIMEOUT, self.tick) + 1,
+                body: ticks(BODY_PATIENCE, self.tick) + 1,
             },
-            Head::TwoLengths => {
-                let refusal = Refusal { status: StatusCode::BAD_REQUEST.as_u16() };
-                self.hub.shared.counters.refused.get_or_create(&refusal).inc();
-                refuse(&mut stream, BAD_REQUEST);
+        };
+        let Some(connection) = self.connections.get_mut(number) else { return };
+        match connection.turn(&mut desk, || remote.waker(number)) {
+            Turn::Waits => self.watch(number),
+            Turn::Again => {
+                self.watch(number);
+                self.connections.enqueue(number);
             }
-            Head::Other | Head::More => self.hand_over(stream, open, read, is_registered),
+            Turn::Gone => drop(self.connections.remove(number)),
+            Turn::HandOver => {
+                if let Some(connection) = self.connections.remove(number) {
+                    self.hand_over(connection, Bytes::copy_from_slice(&self.input));
+                }
+            }
+            Turn::Subscribes(accepted) => {
+                if let Some(connection) = self.connections.remove(number) {
+                    let (parts, accepted) = *accepted;
+                    self.subscribe(connection, &parts, accepted);
+                }
+            }
+        }
+        if self.input.capacity() > REQUEST_BYTES_MAX * 2 {
+            self.input = Vec::new();
+        }
+        if self.output.capacity() > ANSWERS_BYTES_MAX * 4 {
+            self.output = Vec::new();
         }
     }
 
-    fn hand_over(&mut self, mut stream: TcpStream, open: Open, read: Bytes, is_registered: bool) {
+    /// Has epoll tell of a connection, once for all.
+    fn watch(&mut self, number: u32) {
+        let Some(connection) = self.connections.get_mut(number).filter(|one| !one.is_registered) else { return };
+        connection.is_registered = true;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.poll.registry().register(&mut connection.stream, connection_token(number), interest) {
+            tracing::debug!(%error, "a connection can't be watched");
+            self.connections.remove(number);
+        }
+    }
+
+    fn hand_over(&mut self, connection: Connection, read: Bytes) {
+        let Connection { mut stream, open, is_registered, has_asked, .. } = connection;
         if is_registered && let Err(error) = self.poll.registry().deregister(&mut stream) {
             return tracing::debug!(%error, "a connection can't be handed over");
         }
-        self.hand_overs.send(HandOver { stream: stream.into(), read, open, is_past_limit: false });
+        let is_first = !has_asked;
+        self.hand_overs.send(HandOver { stream: stream.into(), read, open, is_first, is_past_limit: false });
     }
 
-    /// Asks the router, as hyper would. `None` if the answer is not there at once.
-    fn answer(&self, mut request: Request<Body>) -> Option<Response> {
-        request.extensions_mut().insert(TakesOver::Events);
-        let Ok(response) = self.router.clone().oneshot(request).now_or_never()?;
-        response.extensions().get::<Declined>().is_none().then_some(response)
-    }
-
-    fn answered(&mut self, mut stream: TcpStream, open: Open, mut response: Response, is_registered: bool) {
-        let now = self.hub.shared.clock.now();
-        let Some(accepted) = response.extensions_mut().remove::<Accepted>() else {
-            if let Some(bytes) = response::whole(response, now) {
-                refuse(&mut stream, &bytes);
-            }
-            return;
-        };
-        let head = response::stream_head(response.status(), response.headers(), now);
-        let Some(number) = self.fanout.subscribe(stream, open, &head, accepted) else { return };
+    /// Makes a subscriber of a connection, and sends it what is in the output, and the head of its stream.
+    fn subscribe(&mut self, connection: Connection, parts: &Parts, accepted: Accepted) {
+        let Connection { stream, open, is_registered, .. } = connection;
+        response::stream_head(parts, &self.date, &mut self.output);
+        let Some(number) = self.fanout.subscribe(stream, open, &self.output, accepted) else { return };
         let Some(one) = self.fanout.subscribers.get_mut(number as usize) else { return };
         // Edge-triggered, and once for all: room in the socket is only told of to those whose send found none.
         let (token, interest) = (subscriber_token(number), Interest::READABLE | Interest::WRITABLE);
@@ -328,11 +411,3 @@ impl Driver {
         self.fanout.close(number, Ending::Reset);
     }
 }
-
-/// A complete answer, after which the connection is closed. A new socket has room for it.
-fn refuse(stream: &mut TcpStream, answer: &[u8]) {
-    let _ = stream.write(answer);
-    let _ = stream.shutdown(Shutdown::Write);
-}
-
-const BAD_REQUEST: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";

@@ -8,13 +8,15 @@ use tokio::sync::mpsc;
 
 use crate::run::Open;
 
-/// A connection whose first request is not for a shard.
+/// A connection with a request that is not for a shard.
 #[derive(Debug)]
 pub(crate) struct HandOver {
     pub(crate) stream: TcpStream,
     /// What was read of it.
     pub(crate) read: Bytes,
     pub(crate) open: Open,
+    /// It has made no request before, and may speak HTTP/2.
+    pub(crate) is_first: bool,
     /// It is one too many, and is only told so.
     pub(crate) is_past_limit: bool,
 }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::task::{Wake, Waker};
 
 use crate::limits::TICK_TIMEOUT;
 use crate::shard::bell::Bell;
@@ -13,11 +14,14 @@ pub(crate) struct Remote {
     pub(super) bell: Arc<Bell>,
     time: Mutex<Time>,
     seen: Condvar,
+    finish: AtomicBool,
     stop: AtomicBool,
     /// Connections that come back from hyper with a subscription: at most as many as there are connections.
     returned: Mutex<Vec<HandOver>>,
     /// It has connections for hyper for which there was no room.
     pub(super) has_waiting: AtomicBool,
+    /// Connections whose answer can be made now. A waker tells once, and a connection has one.
+    woken: Mutex<Vec<u32>>,
 }
 
 /// In ticks.
@@ -33,9 +37,11 @@ impl Remote {
             bell,
             time: Mutex::default(),
             seen: Condvar::new(),
+            finish: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             returned: Mutex::default(),
             has_waiting: AtomicBool::new(false),
+            woken: Mutex::default(),
         }
     }
 
@@ -71,6 +77,16 @@ impl Remote {
         self.seen.notify_all();
     }
 
+    /// Has it end when no request is under way any more.
+    pub(super) fn finish(&self) {
+        self.finish.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    pub(super) fn is_finishing(&self) -> bool {
+        self.finish.load(Ordering::Acquire)
+    }
+
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Release);
         self.seen.notify_all();
@@ -79,5 +95,36 @@ impl Remote {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Acquire)
+    }
+
+    /// What an answer that a connection waits for wakes.
+    pub(super) fn waker(self: &Arc<Self>, number: u32) -> Waker {
+        Arc::new(Wakeup { remote: self.clone(), number, is_told: AtomicBool::new(false) }).into()
+    }
+
+    /// The connections that were woken since the last call.
+    pub(super) fn take_woken(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Wakes one connection of a shard, once.
+#[derive(Debug)]
+struct Wakeup {
+    remote: Arc<Remote>,
+    number: u32,
+    is_told: AtomicBool,
+}
+
+impl Wake for Wakeup {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_told.swap(true, Ordering::AcqRel) {
+            self.remote.woken.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+            self.remote.bell.ring();
+        }
     }
 }

@@ -2,53 +2,75 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use axum::response::Response;
-use bytes::Bytes;
 use fanfare_log::Timestamp;
-use futures_util::FutureExt;
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODING};
+use http::response::Parts;
 use http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt;
 
-/// The head of a stream of chunks.
-pub(crate) fn stream_head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Vec<u8> {
-    let mut head = head(status, headers, now);
-    field(&TRANSFER_ENCODING, b"chunked", &mut head);
-    head.extend_from_slice(b"\r\n");
-    head
+/// The value of the header `Date`, which is written anew once a second.
+#[derive(Debug, Default)]
+pub(crate) struct Date {
+    second: Option<u64>,
+    text: String,
 }
 
-/// A response that is complete, and after which the connection is closed. `None` if its body is not there at once.
-pub(crate) fn whole(response: Response, now: Timestamp) -> Option<Vec<u8>> {
-    let (parts, body) = response.into_parts();
-    let body: Bytes = body.collect().now_or_never()?.ok()?.to_bytes();
-    let mut bytes = head(parts.status, &parts.headers, now);
-    field(&CONTENT_LENGTH, body.len().to_string().as_bytes(), &mut bytes);
-    field(&CONNECTION, b"close", &mut bytes);
-    bytes.extend_from_slice(b"\r\n");
-    bytes.extend_from_slice(&body);
-    Some(bytes)
-}
-
-fn head(status: StatusCode, headers: &HeaderMap, now: Timestamp) -> Vec<u8> {
-    let mut head = Vec::with_capacity(512);
-    head.extend_from_slice(b"HTTP/1.1 ");
-    head.extend_from_slice(status.as_str().as_bytes());
-    head.push(b' ');
-    head.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    head.extend_from_slice(b"\r\n");
-    // The router gives each body whose length it knows a length, also the empty one in place of a stream.
-    let headers = headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH);
-    headers.for_each(|(name, value)| field(name, value.as_bytes(), &mut head));
-    let date = UNIX_EPOCH.checked_add(Duration::from_millis(now.0)).unwrap_or(UNIX_EPOCH);
-    // The format has four digits for the year.
-    if now.0 < YEAR_9999_MILLISECONDS {
-        field(&DATE, httpdate::fmt_http_date(date).as_bytes(), &mut head);
+impl Date {
+    /// Comes to `now`.
+    pub(crate) fn set(&mut self, now: Timestamp) {
+        let second = now.0 / 1000;
+        if self.second == Some(second) {
+            return;
+        }
+        self.second = Some(second);
+        self.text.clear();
+        // The format has four digits for the year.
+        if now.0 < YEAR_9999_MILLISECONDS
+            && let Some(time) = UNIX_EPOCH.checked_add(Duration::from_secs(second))
+        {
+            self.text = httpdate::fmt_http_date(time);
+        }
     }
-    head
 }
 
 const YEAR_9999_MILLISECONDS: u64 = 253_370_764_800_000;
+
+/// Appends the head of a stream of chunks.
+pub(crate) fn stream_head(parts: &Parts, date: &Date, out: &mut Vec<u8>) {
+    head(parts.status, &parts.headers, date, out);
+    field(&TRANSFER_ENCODING, b"chunked", out);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Appends a response that is complete. The connection stays open.
+pub(crate) fn whole(parts: &Parts, body: &[u8], date: &Date, out: &mut Vec<u8>) {
+    head(parts.status, &parts.headers, date, out);
+    field(&CONTENT_LENGTH, body.len().to_string().as_bytes(), out);
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+}
+
+/// Appends the answer to a request that is none, as hyper gives it. It is the last.
+pub(super) fn bad_request(date: &Date, out: &mut Vec<u8>) {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONNECTION, http::HeaderValue::from_static("close"));
+    head(StatusCode::BAD_REQUEST, &headers, date, out);
+    field(&CONTENT_LENGTH, b"0", out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn head(status: StatusCode, headers: &HeaderMap, date: &Date, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"\r\n");
+    for (name, value) in headers.iter().filter(|(name, _)| *name != CONTENT_LENGTH) {
+        field(name, value.as_bytes(), out);
+    }
+    if !date.text.is_empty() {
+        field(&DATE, date.text.as_bytes(), out);
+    }
+}
 
 fn field(name: &HeaderName, value: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_str().as_bytes());

@@ -14,6 +14,7 @@ mod http2;
 mod mercure;
 mod publish;
 mod replay;
+mod requests;
 mod reserved;
 mod reused;
 mod seam;

@@ -131,15 +131,19 @@ async fn two_lengths_are_a_bad_request_and_the_end() {
 }
 
 #[tokio::test]
-async fn a_refused_subscription_is_told_and_closed() {
+async fn a_refused_subscription_is_told_and_may_ask_again() {
     let hub = Running::start().await;
     let mut stream = hub.connect().await;
     stream.write_all(b"GET /events?topic= HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
-    let answer = read_to_the_end(&mut stream).await;
+    let answer = read_until(&mut stream, "}").await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 400") && head.contains("application/problem+json"), "{answer}");
     assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
-    assert!(head.contains("connection: close"), "{answer}");
+    assert!(!head.contains("connection: "), "{answer}");
+    stream.write_all(SUBSCRIBE.as_bytes()).await.unwrap();
+    read_until(&mut stream, "text/event-stream").await;
+    hub.publish("a", "x").await;
+    read_until(&mut stream, "data: x").await;
 }
 
 #[tokio::test]
