@@ -68,7 +68,7 @@ fn may_see(log: &dyn Log, position: Position, grant: &Grant) -> Result<Option<Po
         Err(ReadError::Expired) => None,
         Err(error) => return Err(error),
     };
-    let is_seen = record.is_some_and(|record| record.position == position && grant.may_see(&record));
+    let is_seen = record.is_some_and(|record| record.position == position && grant.may_see(&*record));
     Ok(is_seen.then_some(position))
 }
 

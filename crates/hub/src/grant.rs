@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanfare_log::{Record, Visibility};
+use fanfare_log::{RecordRef, Visibility};
 
 use crate::selector::{Selector, Selectors};
 
@@ -33,15 +33,16 @@ impl Grant {
 
     /// Whether private updates on `topic` may be seen.
     pub(crate) fn may_see_topic(&self, topic: &str) -> bool {
-        self.subscribe.match_any(&[Arc::from(topic)])
+        self.subscribe.match_any([topic])
     }
 
     /// Whether `record` may be seen. The selectors of a subscription say where it is wanted; this says only whether it
     /// is allowed, and a different topic of the same update may be what allows it.
-    pub(crate) fn may_see(&self, record: &Record) -> bool {
+    pub(crate) fn may_see<'r>(&self, record: impl Into<RecordRef<'r>>) -> bool {
+        let record = record.into();
         match record.visibility {
             Visibility::Public => true,
-            Visibility::Private => self.subscribe.match_any(&record.topics),
+            Visibility::Private => self.subscribe.match_any(record.topics),
         }
     }
 }
@@ -49,7 +50,7 @@ impl Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fanfare_log::{Draft, Epoch, Frame, Id, Position, Timestamp};
+    use fanfare_log::{Draft, Epoch, Frame, Id, Position, Record, Timestamp};
 
     fn record(topics: &[&str], visibility: Visibility) -> Record {
         let draft = Draft {

@@ -23,6 +23,7 @@ use crate::shard::interest::Interest;
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::{Behind, State, Subscriber};
 use crate::shard::tally::Tally;
+use crate::shard::visit::Replayed;
 use crate::shard::wheel::Wheel;
 use crate::shared::Shared;
 
@@ -60,6 +61,7 @@ pub(super) struct Fanout<S> {
     spare: Vec<Box<Buffer>>,
     wanted: Vec<u32>,
     pub(super) scratch: Vec<u8>,
+    pub(super) replayed: Vec<Replayed>,
     pub(super) tally: Tally,
     random: fastrand::Rng,
 }
@@ -98,6 +100,7 @@ impl<S: Socket> Fanout<S> {
             spare: Vec::new(),
             wanted: Vec::new(),
             scratch: Vec::new(),
+            replayed: Vec::new(),
             tally: Tally::default(),
             random: fastrand::Rng::with_seed(seed),
         }

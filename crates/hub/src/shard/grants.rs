@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use fanfare_log::{Position, Record};
+use fanfare_log::{Position, RecordRef};
 use slab::Slab;
 
 use crate::grant::Grant;
@@ -45,7 +45,8 @@ impl Grants {
         }
     }
 
-    pub(super) fn may_see(&mut self, number: u32, record: &Record) -> bool {
+    pub(super) fn may_see<'r>(&mut self, number: u32, record: impl Into<RecordRef<'r>>) -> bool {
+        let record = record.into();
         let interned = &mut self.grants[number as usize];
         match interned.answer {
             Some((position, answer)) if position == record.position => answer,

@@ -60,6 +60,11 @@ pub(super) struct Behind {
 pub(super) enum Piece {
     /// The chunk of an event, from this byte on.
     Event(Arc<Record>, usize),
+    /// The rest of the chunk of an event that was read from the history, and the bytes of its frame.
+    Rest {
+        rest: Bytes,
+        frame_bytes: usize,
+    },
     Bytes(Bytes),
 }
 
@@ -68,6 +73,7 @@ impl Piece {
     pub(super) fn event_bytes(&self) -> (u64, u64) {
         match self {
             Self::Event(record, _) => (1, record.frame.len() as u64),
+            Self::Rest { frame_bytes, .. } => (1, *frame_bytes as u64),
             Self::Bytes(_) => (0, 0),
         }
     }
@@ -81,6 +87,10 @@ impl Piece {
             Self::Event(record, sent) => {
                 let sent = sent + send(&chunk::rest(&chunk::Head::of(record.frame.len()), &record.frame, sent))?;
                 (sent < chunk::len(record.frame.len())).then_some(Self::Event(record, sent))
+            }
+            Self::Rest { rest, frame_bytes } => {
+                let sent = send(&[std::io::IoSlice::new(&rest)])?;
+                (sent < rest.len()).then(|| Self::Rest { rest: rest.slice(sent..), frame_bytes })
             }
             Self::Bytes(bytes) => {
                 let sent = send(&[std::io::IoSlice::new(&bytes)])?;

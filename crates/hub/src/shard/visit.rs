@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use bytes::Bytes;
-use fanfare_log::{Batch, ReadError};
+use fanfare_log::{Position, ReadError, RecordRef};
 
 use crate::cursor::{Gap, GapReason};
 use crate::limits::{RUNS_MAX, SPARE_BUFFER_BYTES_MAX};
@@ -94,7 +94,7 @@ impl<S: Socket> Fanout<S> {
     /// Sends what is in `scratch`, and after it what the log has, or makes the subscriber live.
     pub(super) fn go_on(&mut self, number: u32) {
         let joins = self.joins_at(number).is_some();
-        let result = if joins { self.send_scratch(number, &[]) } else { self.read_on(number) };
+        let result = if joins { self.send_scratch(number, self.scratch.len()) } else { self.read_on(number) };
         match result {
             Ok(()) => {}
             Err(ending) => return self.close(number, ending),
@@ -131,11 +131,22 @@ impl<S: Socket> Fanout<S> {
         let one = &mut self.subscribers[number as usize];
         let State::Behind(behind) = &mut one.state else { return Ok(()) };
         let selectors = self.groups[one.group as usize].selectors.clone();
-        match self.hub.log.read(behind.position, selectors.topics(), read_budget(&selectors)) {
-            Ok(Batch { mut records, end }) => {
-                let (grant, grants) = (one.grant, &mut self.grants);
-                records.retain(|record| selectors.match_any(&record.topics) && grants.may_see(grant, record));
-                self.send_scratch(number, &records)?;
+        let (grant, grants, scratch, replayed) = (one.grant, &mut self.grants, &mut self.scratch, &mut self.replayed);
+        let before = scratch.len();
+        replayed.clear();
+        let mut see = |record: RecordRef<'_>| {
+            if selectors.match_any(record.topics) && grants.may_see(grant, record) {
+                chunk::encode(record.frame, scratch);
+                replayed.push(Replayed {
+                    position: record.position,
+                    end: scratch.len(),
+                    frame_bytes: record.frame.len(),
+                });
+            }
+        };
+        match self.hub.log.visit(behind.position, selectors.topics(), read_budget(&selectors), &mut see) {
+            Ok(end) => {
+                self.send_scratch(number, before)?;
                 // Blocked, it stands wherever it was stopped.
                 if let State::Behind(behind) = &mut self.subscribers[number as usize].state
                     && !behind.is_blocked
@@ -144,9 +155,14 @@ impl<S: Socket> Fanout<S> {
                 }
                 Ok(())
             }
-            Err(ReadError::Expired) => self.lag(number),
-            // The connection is lost, and no event: the subscriber comes back with its cursor.
             Err(error) => {
+                // What was shown before it failed is shown again, if ever.
+                self.scratch.truncate(before);
+                self.replayed.clear();
+                if matches!(error, ReadError::Expired) {
+                    return self.lag(number);
+                }
+                // The connection is lost, and no event: the subscriber comes back with its cursor.
                 tracing::error!(%error, source = ?std::error::Error::source(&error), "a subscriber was cut off");
                 Err(Ending::Reset)
             }
@@ -166,17 +182,15 @@ impl<S: Socket> Fanout<S> {
         } else {
             self.scratch.extend_from_slice(chunk::LAST_CHUNK);
         }
-        self.send_scratch(number, &[])?;
+        self.send_scratch(number, self.scratch.len())?;
         if is_told { Ok(()) } else { Err(Ending::Orderly) }
     }
 
-    /// Sends `scratch` and then the chunks of `records`. If there is no room for all, the subscriber is blocked, and
-    /// stands where it was stopped.
-    fn send_scratch(&mut self, number: u32, records: &[std::sync::Arc<fanfare_log::Record>]) -> Result<(), Ending> {
+    /// Sends `scratch`, in which the chunks of what is `replayed` begin at byte `before`. If there is no room for all, the
+    /// subscriber is blocked, and stands where it was stopped.
+    fn send_scratch(&mut self, number: u32, before: usize) -> Result<(), Ending> {
         let one = &mut self.subscribers[number as usize];
         let State::Behind(behind) = &mut one.state else { return Ok(()) };
-        let before = self.scratch.len();
-        records.iter().for_each(|record| chunk::encode(&record.frame, &mut self.scratch));
         if self.scratch.is_empty() {
             return Ok(());
         }
@@ -185,20 +199,19 @@ impl<S: Socket> Fanout<S> {
         behind.is_blocked = sent < self.scratch.len();
         if sent < before {
             behind.piece = Some(Piece::Bytes(Bytes::copy_from_slice(&self.scratch[sent..before])));
-            return Ok(());
         }
         let mut start = before;
-        for record in records {
+        for Replayed { position, end, frame_bytes } in self.replayed.drain(..) {
             if start >= sent {
                 break;
             }
-            behind.position = record.position;
-            let end = start + chunk::len(record.frame.len());
+            behind.position = position;
             if end > sent {
-                behind.piece = Some(Piece::Event(record.clone(), sent - start));
+                let rest = Bytes::copy_from_slice(&self.scratch[sent..end]);
+                behind.piece = Some(Piece::Rest { rest, frame_bytes });
                 break;
             }
-            self.tally.add((1, record.frame.len() as u64));
+            self.tally.add((1, frame_bytes as u64));
             start = end;
         }
         Ok(())
@@ -271,6 +284,15 @@ impl<S: Socket> Fanout<S> {
     }
 }
 
+/// An event of the history in the scratch buffer.
+#[derive(Debug)]
+pub(super) struct Replayed {
+    position: Position,
+    /// Where its chunk ends.
+    end: usize,
+    frame_bytes: usize,
+}
+
 /// The comment that keeps a connection open, as a chunk.
 const HEARTBEAT: &[u8] = b"3\r\n:\n\n\r\n";
 
@@ -294,7 +316,7 @@ fn send_allowed<S: Socket>(
         let mut runs: [Range<u64>; RUNS_MAX] = std::array::from_fn(|_| 0..0);
         let (mut used, mut end) = (0, sent.stop);
         for mark in buffer.after(sent.stop) {
-            if !mark.is_private() || grants.may_see(grant, &mark.record) {
+            if !mark.is_private() || grants.may_see(grant, &*mark.record) {
                 if used > 0 && runs[used - 1].end == end {
                     runs[used - 1].end = mark.end;
                 } else if used < RUNS_MAX {
