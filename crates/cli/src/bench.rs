@@ -109,6 +109,14 @@ pub(crate) struct BenchArgs {
     #[arg(long, env = "FANFARE_TOKEN", hide_env_values = true)]
     token: Option<String>,
 
+    /// A file of tokens, one a line, which the subscribers take in turn
+    #[arg(long, value_name = "FILE", conflicts_with = "token")]
+    token_file: Option<PathBuf>,
+
+    /// How many percent of the events are private
+    #[arg(long, value_name = "PERCENT", default_value = "0", value_parser = parse_percent)]
+    private: f64,
+
     /// A token that allows publishing to bench/… [default: the other one]
     #[arg(long, env = "FANFARE_PUBLISH_TOKEN", hide_env_values = true)]
     publish_token: Option<String>,
@@ -199,19 +207,31 @@ impl BenchArgs {
     async fn plan(&self) -> Result<Plan, Failure> {
         let subscribers = self.subscribers as usize;
         let publish_token = self.publish_token.as_deref().or(self.token.as_deref());
+        let file = self.token_file.as_deref().map(read_tokens).transpose()?.unwrap_or_default();
+        let tokens: Vec<&str> = file.lines().chain(self.token.as_deref()).collect();
         Ok(Plan {
-            target: Target::find(&self.url, [self.token.as_deref(), publish_token]).await?,
+            target: Target::find(&self.url, &tokens, publish_token).await?,
             subscribers,
             slow: (subscribers as f64 * self.slow / 100.0).round() as usize,
             topics: self.topics as usize,
             pace: self.in_flight.map_or(Pace::Rate(self.rate), Pace::InFlight),
             size: usize::try_from(self.size).unwrap_or(usize::MAX),
+            private: self.private / 100.0,
             warm_up: self.warm_up,
             duration: self.duration,
             drain: self.drain,
             run: fastrand::u32(..),
         })
     }
+}
+
+fn read_tokens(path: &Path) -> Result<String, Failure> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| Failure::usage(format!("can't read the tokens in {}: {error}", path.display())))?;
+    if text.lines().any(|line| line.trim().is_empty()) || text.is_empty() {
+        return Err(Failure::usage(format!("{} must hold a token on each line", path.display())));
+    }
+    Ok(text)
 }
 
 fn parse_rate(text: &str) -> Result<f64, String> {

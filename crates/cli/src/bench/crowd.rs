@@ -328,7 +328,8 @@ fn request(plan: &Plan, index: usize) -> String {
     let topic = Plan::topic_name(plan.topic(index));
     let mut request = format!("GET {}/events/{topic} HTTP/1.1\r\n", plan.target.prefix);
     // Not the type alone: a hub answers that, a browser's, with an empty stream where it means 503.
-    for (name, value) in plan.target.subscribe_headers().into_iter().chain([("Accept", "text/event-stream, */*;q=0.1")])
+    for (name, value) in
+        plan.target.subscribe_headers(index).into_iter().chain([("Accept", "text/event-stream, */*;q=0.1")])
     {
         request.extend([name, ": ", value, "\r\n"]);
     }

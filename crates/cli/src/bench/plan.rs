@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub(super) pace: Pace,
     /// The data of an event, in bytes.
     pub(super) size: usize,
+    /// The part of the events that is private.
+    pub(super) private: f64,
     pub(super) warm_up: Duration,
     pub(super) duration: Duration,
     pub(super) drain: Duration,
@@ -48,8 +50,9 @@ pub(super) struct Target {
     pub(super) host: String,
     /// What goes before `/events`: empty unless the hub is nested in something else.
     pub(super) prefix: String,
+    /// The value of `Authorization` for each subscriber, who take turns; none if there is none.
+    subscribe_authorizations: Vec<String>,
     /// The value of `Authorization`.
-    subscribe_authorization: Option<String>,
     publish_authorization: Option<String>,
 }
 
@@ -81,14 +84,20 @@ impl Plan {
         published / topics + u64::from(topic < published % topics)
     }
 
+    /// Whether an event is private: such ones are spread evenly.
+    pub(super) fn is_private(&self, event: u64) -> bool {
+        let before = |event: u64| (event as f64 * self.private).floor();
+        before(event + 1) > before(event)
+    }
+
     pub(super) fn topic_name(topic: usize) -> String {
         format!("bench/{topic}")
     }
 }
 
 impl Target {
-    /// Subscribers send the first of `tokens`, the publisher the second.
-    pub(super) async fn find(text: &str, tokens: [Option<&str>; 2]) -> Result<Self, Failure> {
+    /// Each subscriber sends one of `tokens`, in turn, and the publisher its own.
+    pub(super) async fn find(text: &str, tokens: &[&str], publish_token: Option<&str>) -> Result<Self, Failure> {
         let text = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
         let unusable = |reason: &str| Failure::usage(format!("{text} can't be used: {reason}"));
         let url = Url::parse(&text).map_err(|error| unusable(&error.to_string()))?;
@@ -105,11 +114,12 @@ impl Target {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(unusable("write the URL of a hub without `?` and `#`; bench chooses the topics"));
         }
-        if tokens.iter().flatten().any(|token| token.chars().any(|c| !c.is_ascii_graphic() && c != ' ')) {
+        if tokens.iter().chain(&publish_token).any(|token| token.chars().any(|c| !c.is_ascii_graphic() && c != ' ')) {
             return Err(Failure::usage("--token has characters that a header can't carry"));
         }
-        let [subscribe_authorization, publish_authorization] =
-            tokens.map(|token| token.map(|token| format!("Bearer {token}")));
+        let bearer = |token: &str| format!("Bearer {token}");
+        let subscribe_authorizations = tokens.iter().copied().map(bearer).collect();
+        let publish_authorization = publish_token.map(bearer);
         let port = url.port_or_known_default().unwrap_or(80);
         // A URL has a name in brackets if it is an IPv6 address, which a lookup does not want.
         let name = url.host_str().ok_or_else(|| unusable("it names no host"))?;
@@ -120,12 +130,13 @@ impl Target {
         })?;
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let prefix = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { url: text, address, host, prefix, subscribe_authorization, publish_authorization })
+        Ok(Self { url: text, address, host, prefix, subscribe_authorizations, publish_authorization })
     }
 
-    /// The lines that every subscription has, after its first one.
-    pub(super) fn subscribe_headers(&self) -> Vec<(&'static str, &str)> {
-        self.headers(self.subscribe_authorization.as_deref())
+    /// The lines that a subscription has, after its first one.
+    pub(super) fn subscribe_headers(&self, subscriber: usize) -> Vec<(&'static str, &str)> {
+        let turn = subscriber.checked_rem(self.subscribe_authorizations.len());
+        self.headers(turn.and_then(|turn| self.subscribe_authorizations.get(turn)).map(String::as_str))
     }
 
     /// The lines that every publish has, after its first one.
@@ -181,11 +192,12 @@ impl Plan {
             address: SocketAddr::from(([127, 0, 0, 1], 3000)),
             host: "127.0.0.1:3000".to_owned(),
             prefix: String::new(),
-            subscribe_authorization: None,
+            subscribe_authorizations: Vec::new(),
             publish_authorization: None,
         };
         let (warm_up, duration, drain) = (Duration::ZERO, Duration::from_secs(10), Duration::from_secs(10));
-        Self { target, subscribers, slow, topics, pace: Pace::Rate(10.0), size: 100, warm_up, duration, drain, run: 1 }
+        let (pace, size, private, run) = (Pace::Rate(10.0), 100, 0.0, 1);
+        Self { target, subscribers, slow, topics, pace, size, private, warm_up, duration, drain, run }
     }
 }
 
@@ -204,6 +216,14 @@ mod tests {
             assert_eq!(readers.iter().sum::<u64>(), (subscribers - slow) as u64, "{plan:?}");
             let spread = readers.iter().max().unwrap() - readers.iter().min().unwrap();
             assert!(spread <= 2, "{readers:?}");
+        }
+    }
+
+    #[test]
+    fn private_events_are_spread_evenly() {
+        for (private, expected) in [(0.0, 0), (0.01, 10), (0.5, 500), (1.0, 1000)] {
+            let plan = Plan { private, ..Plan::of(1, 1, 0) };
+            assert_eq!((0..1000).filter(|event| plan.is_private(*event)).count(), expected, "{private}");
         }
     }
 

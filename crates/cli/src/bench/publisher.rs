@@ -177,7 +177,7 @@ impl Publisher {
             // Neither a topic's name nor a stamp has anything that JSON would escape.
             let _ = write!(body, r#"{{"topic":"{}","data":""#, Plan::topic_name(topic));
             Stamp { run: self.plan.run, sequence, due_ns }.write(self.plan.size, &mut body);
-            body.push_str("\"}\n");
+            body.push_str(if self.plan.is_private(sequence) { "\",\"private\":true}\n" } else { "\"}\n" });
             deliveries += self.readers[topic];
             sequence += 1;
         }

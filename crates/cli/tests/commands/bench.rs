@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::running::{Ended, Hub, fanfare, run};
+use crate::token::{KEY, file, made};
 
 /// Small and short, and without a warm-up.
 fn bench(url: &str, arguments: &[&str]) -> Ended {
@@ -24,6 +25,27 @@ fn bench(url: &str, arguments: &[&str]) -> Ended {
 fn figures(ended: &Ended) -> Value {
     assert_eq!(ended.stdout.lines().count(), 1, "{ended:?}");
     serde_json::from_str(&ended.stdout).unwrap()
+}
+
+/// Each subscriber has a grant of its own, and every second event needs one.
+#[test]
+fn subscribers_take_the_tokens_of_a_file_in_turn() {
+    let hub = Hub::start(&["serve", "--memory", "--publisher-key", KEY]);
+    let token = |kind: &str, selector: &str| made(&[kind, selector, "--key", KEY]);
+    let publisher = token("--publish", "*");
+    let own =
+        |allowed: &str| (0..5).map(|n| token("--subscribe", &format!("{allowed}/{{{n}}}")) + "\n").collect::<String>();
+    let load = |tokens: &str| {
+        let (_file, path) = file(tokens);
+        let path = path.trim_start_matches('@').to_owned();
+        bench(&hub.url(""), &["--json", "--publish-token", &publisher, "--token-file", &path, "--private", "50"])
+    };
+    let figures = |ended: &Ended| ["delivered", "lost"].map(|name| figures(ended)[name].as_u64().unwrap());
+    let all = load(&own("bench"));
+    assert_eq!((all.code, figures(&all)), (Some(0), [200, 0]), "{all:?}");
+    let public_alone = load(&own("elsewhere"));
+    assert_eq!((public_alone.code, figures(&public_alone)), (Some(5), [100, 100]), "{public_alone:?}");
+    assert_eq!(load("\n").code, Some(2), "a line is empty");
 }
 
 #[test]
