@@ -29,7 +29,6 @@ mod selector;
 mod topic;
 mod uri_template;
 
-mod cursor;
 mod idempotency;
 mod subscription;
 mod update;
@@ -50,11 +49,14 @@ mod open_files;
 mod rewound;
 mod run;
 
+// A channel in an application begins and tells of gaps as the hub does.
+use fanfare_server::cursor;
+
 pub use clock::{Clock, SystemClock};
+pub use cursor::GAP_TYPE;
 pub use figures::Figures;
 pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
-pub use notice::GAP_TYPE;
 pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;

@@ -1,5 +1,6 @@
 //! The response body: a first comment, chunks of encoded events, and comments while there are none.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -26,6 +27,7 @@ pin_project! {
         #[pin]
         idle: Option<Sleep>,
         until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        held: Vec<Box<dyn Any + Send>>,
     }
 }
 
@@ -38,6 +40,7 @@ impl<S> EventBody<S> {
             keep_alive: None,
             idle: None,
             until: None,
+            held: Vec::new(),
         }
     }
 
@@ -63,6 +66,13 @@ impl<S> EventBody<S> {
     #[must_use]
     pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.until = Some(Box::pin(stop));
+        self
+    }
+
+    /// Drops `guard` when the stream has ended or the body is dropped.
+    #[must_use]
+    pub fn holding(mut self, guard: impl Send + 'static) -> Self {
+        self.held.push(Box::new(guard));
         self
     }
 }
@@ -98,12 +108,14 @@ where
         {
             this.encoded.set(None);
             *this.until = None;
+            this.held.clear();
             return Poll::Ready(None);
         }
         if let Poll::Ready(chunk) = polled {
             this.idle.set(None);
             if chunk.is_none() {
                 this.encoded.set(None);
+                this.held.clear();
             }
             return Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)));
         }

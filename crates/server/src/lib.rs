@@ -40,9 +40,42 @@ mod body;
 
 mod response;
 
+mod ending;
+
+mod sender;
+
+mod work;
+
+mod chunks;
+
+#[cfg(feature = "json")]
+mod json;
+
+#[cfg(feature = "channel")]
+pub mod cursor;
+
+#[cfg(feature = "listener")]
+mod chunked;
+
+#[cfg(feature = "channel")]
+mod channel;
+
 pub use body::EventBody;
+#[cfg(feature = "channel")]
+pub use channel::{
+    Channel, ChannelBody, ChannelBuilder, Generating, Generations, GenerationsBuilder, Producer, PublishError,
+    Shutdown, StartError, Subscriber, Subscription,
+};
+#[cfg(feature = "listener")]
+pub use channel::{Connection, Listener};
+pub use chunks::Chunks;
 pub use encoded::Encoded;
+pub use ending::{EndWith, ErrorEvent};
 pub use fanfare_wire::{Event, EventId, EventType, FieldError, InvalidField};
 pub use headers::set_event_stream_headers;
+#[cfg(feature = "json")]
+pub use json::{Json, JsonError};
 pub use last_event_id::{LastEventId, LastEventIdNotUtf8};
 pub use response::{EventStream, Infallibly};
+pub use sender::{Capacity, EventReceiver, EventSender, SendError, TooSlow, TrySendError, WhenFull};
+pub use work::Work;

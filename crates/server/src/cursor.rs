@@ -1,12 +1,19 @@
-//! Where a subscription starts.
+//! Where a subscription to a log starts, and what a subscriber is told beside the events: where it is, and what it has
+//! missed. The same for a [`Channel`](crate::Channel) and for the hub.
 
-use fanfare_log::{Located, Log, Position, ReadError};
+use fanfare_log::{Located, Log, Position, ReadError, Span};
+use fanfare_wire::{Event, EventId, EventType};
 
-use crate::limits::ID_BYTES_MAX;
+/// An id in bytes: a browser sends it back in a header, and servers commonly refuse heads over 8 KiB.
+pub const ID_BYTES_MAX: usize = 4096;
+
+/// The type of the event that tells a subscriber what it has missed.
+pub const GAP_TYPE: &str = "fanfare-gap";
 
 /// Where a subscriber asks to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Cursor {
+#[expect(clippy::exhaustive_enums, reason = "a request means one of these")]
+pub enum Cursor {
     /// It has none: only what comes from now on.
     Tail,
     /// All history.
@@ -17,7 +24,11 @@ pub(crate) enum Cursor {
 
 impl Cursor {
     /// Reads a `Last-Event-ID`, which is empty or absent if there is none.
-    pub(crate) fn parse(text: Option<&str>) -> Result<Self, InvalidCursor> {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidCursor`] if no event can have such an id.
+    pub fn parse(text: Option<&str>) -> Result<Self, InvalidCursor> {
         match text {
             None | Some("") => Ok(Self::Tail),
             Some(EARLIEST) => Ok(Self::Earliest),
@@ -28,7 +39,11 @@ impl Cursor {
     }
 
     /// Finds the position in `log` to read on from.
-    pub(crate) fn locate(&self, log: &dyn Log) -> Result<Start, ReadError> {
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Failed`] if the log can't be read.
+    pub fn locate(&self, log: &dyn Log) -> Result<Start, ReadError> {
         let span = log.span();
         let (text, position) = match self {
             Self::Tail => return Ok(Start { is_tail: true, ..Start::at(span.tail, span.tail.to_string()) }),
@@ -48,18 +63,33 @@ impl Cursor {
 
 /// Where a subscription starts, and what its response says of that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Start {
-    pub(crate) after: Position,
+#[expect(clippy::exhaustive_structs, reason = "what a subscriber is told of its start")]
+pub struct Start {
+    /// Everything after it is for the subscriber.
+    pub after: Position,
     /// The response's `Last-Event-ID`: never a publisher's id that the request did not name.
-    pub(crate) header: String,
-    pub(crate) gap: Option<Gap>,
+    pub header: String,
+    /// What it has missed.
+    pub gap: Option<Gap>,
     /// It is wherever the tail was, which the subscriber can't know.
-    pub(crate) is_tail: bool,
+    pub is_tail: bool,
 }
 
 impl Start {
     fn at(after: Position, header: String) -> Self {
         Self { after, header, gap: None, is_tail: false }
+    }
+
+    /// Appends where the subscriber is, if it can't know.
+    ///
+    /// Without the position a subscriber that loses the connection before its first event would come back without a
+    /// cursor, and miss in silence what was published meanwhile. An id without data is no event (P9).
+    pub fn greet(&self, out: &mut Vec<u8>) {
+        if self.is_tail
+            && let Some(id) = id_of(self.after)
+        {
+            fanfare_wire::encode_id(&id, out);
+        }
     }
 }
 
@@ -68,13 +98,38 @@ const EARLIEST: &str = "earliest";
 
 /// Events that the subscriber has not seen and can't get any more, or may not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Gap {
-    pub(crate) requested: String,
-    pub(crate) reason: GapReason,
+#[expect(clippy::exhaustive_structs, reason = "what the gap event says")]
+pub struct Gap {
+    /// The cursor that can't be served.
+    pub requested: String,
+    /// Why not.
+    pub reason: GapReason,
 }
 
+impl Gap {
+    /// The gap event. Its id is the position before the oldest event kept, so that a reconnect right after it goes on
+    /// from there.
+    #[must_use]
+    pub fn event(&self, span: Span) -> Event {
+        let oldest = span.oldest.map(|position| position.to_string());
+        let data = serde_json::json!({ "requested": self.requested, "oldest": oldest, "reason": self.reason.as_str() });
+        let event = Event::data(data.to_string());
+        match (EventType::new(GAP_TYPE), id_of(span.start)) {
+            (Ok(event_type), Some(id)) => event.with_type(event_type).with_id(id),
+            _ => event,
+        }
+    }
+}
+
+/// The id that is this position.
+fn id_of(position: Position) -> Option<EventId> {
+    EventId::new(position.to_string()).ok()
+}
+
+/// Why a cursor can't be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum GapReason {
+#[expect(clippy::exhaustive_enums, reason = "the reasons are promised to subscribers")]
+pub enum GapReason {
     /// The position has left the history.
     Expired,
     /// Nobody knows it.
@@ -84,7 +139,9 @@ pub(crate) enum GapReason {
 }
 
 impl GapReason {
-    pub(crate) fn as_str(self) -> &'static str {
+    /// The reason as the gap event has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Expired => "expired",
             Self::Unknown => "unknown",
@@ -96,23 +153,24 @@ impl GapReason {
 /// A cursor that can't be an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a cursor holds no control characters and has at most {ID_BYTES_MAX} bytes: send an id as it was received")]
-pub(crate) struct InvalidCursor;
+pub struct InvalidCursor;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Topic, Update};
-    use fanfare_log::{Engine, Epoch, MemoryLog, Retention, Timestamp};
+    use fanfare_log::{Draft, Epoch, Frame, Id, MemoryLog, Place, Retention, Timestamp, Visibility};
 
-    async fn log(ids: &[Option<&str>], filler: usize) -> MemoryLog {
+    fn log(ids: &[Option<&str>], filler: usize) -> MemoryLog {
         let log = MemoryLog::new(Epoch(0xf), Retention { count: Some(0), ..Retention::default() });
-        let update = |id: &Option<&str>| {
-            let update = Update::new(Topic::new("t").unwrap(), "");
-            id.map_or_else(|| update.clone(), |id| update.clone().with_id(id.try_into().unwrap()))
-                .into_draft(Timestamp(0))
+        let draft = |id: &Option<&str>| Draft {
+            topics: vec!["t".into()],
+            id: id.map_or(Id::Position, |id| Id::Chosen(id.into())),
+            visibility: Visibility::Public,
+            time: Timestamp(0),
+            frame: Frame::whole(""),
         };
         let filler = vec![None; filler];
-        Engine::append(&log, ids.iter().chain(&filler).map(update).collect()).await.unwrap();
+        log.store_now(ids.iter().chain(&filler).map(draft).collect(), Place::Next).unwrap();
         log
     }
 
@@ -123,9 +181,9 @@ mod tests {
         assert_eq!(start.gap.map(|gap| gap.requested), gap.and(cursor).map(str::to_owned));
     }
 
-    #[tokio::test]
-    async fn a_cursor_that_is_found_is_the_answer_and_no_other_id_ever_is() {
-        let log = log(&[None, Some("mine"), None, Some("mine"), None], 0).await;
+    #[test]
+    fn a_cursor_that_is_found_is_the_answer_and_no_other_id_ever_is() {
+        let log = log(&[None, Some("mine"), None, Some("mine"), None], 0);
         check(&log, None, 5, "ef-5", None);
         check(&log, Some(""), 5, "ef-5", None);
         check(&log, Some("earliest"), 0, "earliest", None);
@@ -137,9 +195,9 @@ mod tests {
         check(&log, Some("yours"), 0, "earliest", Some(GapReason::Unknown));
     }
 
-    #[tokio::test]
-    async fn a_cursor_that_left_the_history_gets_all_that_is_kept() {
-        let log = log(&[Some("mine"), Some("twice"), None, Some("twice")], 66).await;
+    #[test]
+    fn a_cursor_that_left_the_history_gets_all_that_is_kept() {
+        let log = log(&[Some("mine"), Some("twice"), None, Some("twice")], 66);
         check(&log, Some("ef-1"), 6, "earliest", Some(GapReason::Expired));
         check(&log, Some("ef-6"), 6, "ef-6", None);
         check(&log, Some("mine"), 6, "earliest", Some(GapReason::Unknown));
