@@ -5,6 +5,7 @@ mod hub;
 mod process;
 mod webdriver;
 
+mod applications;
 mod demo;
 mod event_source;
 mod origin;

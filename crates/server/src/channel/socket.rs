@@ -173,17 +173,18 @@ fn choose(shared: &Shared, visits: &mut Vec<Visit>) {
 
 fn note_all(shared: &Shared, visits: impl Iterator<Item = (Visit, usize)>) {
     let mut seats = shared.seats();
-    visits.for_each(|(visit, sent)| note(shared, &mut seats, visit, sent));
+    let now = shared.clock.milliseconds();
+    visits.for_each(|(visit, sent)| note(&mut seats, visit, sent, now));
 }
 
-fn note(shared: &Shared, seats: &mut Seats, visit: Visit, sent: usize) {
+fn note(seats: &mut Seats, visit: Visit, sent: usize, now: u64) {
     let Visit { number, socket, chunk, end } = visit;
     let Some(seat) = seats.table.get_mut(number) else { return };
     // The number may be another's by now.
     if !matches!(&seat.outlet, Outlet::Socket(now) if Arc::ptr_eq(now, &socket)) {
         return;
     }
-    seat.sent_at = shared.clock.milliseconds();
+    seat.sent_at = now;
     if sent == chunk.len() {
         stands_at(seats, number, end);
     } else {
