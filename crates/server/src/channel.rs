@@ -30,7 +30,7 @@ mod generations;
 pub use delivery::ChannelBody;
 pub use generations::{Generating, Generations, GenerationsBuilder, Producer, StartError};
 #[cfg(feature = "listener")]
-pub use listener::{Connection, Listener};
+pub use listener::{Connection, ConnectionIo, Listener};
 pub use shutdown::Shutdown;
 pub use subscriber::Subscriber;
 pub use subscription::Subscription;
@@ -110,6 +110,7 @@ impl Channel {
     /// # Errors
     ///
     /// [`PublishError`]: nothing was published.
+    #[expect(clippy::needless_pass_by_value, reason = "an event is given away, as to every other way to send one")]
     pub fn publish_on<T: Into<Arc<str>>>(
         &self,
         topics: impl IntoIterator<Item = T>,

@@ -23,6 +23,8 @@ use crate::limits::{
 #[derive(Debug)]
 pub(crate) struct Seats {
     pub(crate) table: Slab<Seat>,
+    /// Equal interests are one, with how many seats have it: whose chunk somebody may have is told by the pointer.
+    interests: HashMap<Arc<Interest>, usize>,
     of_topic: HashMap<Arc<str>, BTreeSet<usize>>,
     of_all: BTreeSet<usize>,
     /// How far records were gone over. Live seats have everything up to here.
@@ -95,6 +97,7 @@ impl Seats {
     pub(crate) fn new(tail: Position) -> Self {
         Self {
             table: Slab::new(),
+            interests: HashMap::new(),
             of_topic: HashMap::new(),
             of_all: BTreeSet::new(),
             spread_to: tail,
@@ -105,8 +108,12 @@ impl Seats {
         }
     }
 
-    pub(crate) fn sit(&mut self, seat: Seat) -> usize {
+    pub(crate) fn sit(&mut self, mut seat: Seat) -> usize {
+        if let Some((interest, _)) = self.interests.get_key_value(&seat.interest) {
+            seat.interest = Arc::clone(interest);
+        }
         let interest = Arc::clone(&seat.interest);
+        *self.interests.entry(Arc::clone(&interest)).or_default() += 1;
         let number = self.table.insert(seat);
         match &*interest {
             Interest::All => {
@@ -125,6 +132,12 @@ impl Seats {
     pub(crate) fn leave(&mut self, number: usize) -> bool {
         let Some(seat) = self.table.try_remove(number) else { return false };
         self.of_all.remove(&number);
+        if let Some(count) = self.interests.get_mut(&seat.interest) {
+            *count -= 1;
+            if *count == 0 {
+                self.interests.remove(&seat.interest);
+            }
+        }
         let mut is_last = self.table.is_empty();
         for topic in seat.interest.names() {
             if let Some(numbers) = self.of_topic.get_mut(topic) {
@@ -202,9 +215,7 @@ impl Seats {
         interest: &Arc<Interest>,
         from: Position,
     ) -> Result<Chunk, ReadError> {
-        let is_wanted = |chunk: &&Chunk| {
-            chunk.from == from && (Arc::ptr_eq(&chunk.interest, interest) || chunk.interest == *interest)
-        };
+        let is_wanted = |chunk: &&Chunk| chunk.from == from && Arc::ptr_eq(&chunk.interest, interest);
         if let Some(chunk) = self.cache.iter().find(is_wanted) {
             // It may be older than what came since; the rest follows.
             return Ok(chunk.clone());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanfare_log::{TopicSet, Topics};
 
 /// All topics, or some.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Interest {
     All,
     Some(TopicSet),

@@ -30,7 +30,7 @@ use crate::channel::delivery::Place;
 use crate::channel::socket::adopt;
 use crate::limits::PREFACE_BYTES_MAX;
 
-/// A listener for [`axum::serve`], from whose plain HTTP/1.1 connections a [`Channel`](crate::Channel) takes its subscribers.
+/// A listener for [`axum::serve()`], from whose plain HTTP/1.1 connections a [`Channel`](crate::Channel) takes its subscribers.
 ///
 /// ```no_run
 /// use fanfare_server::{Channel, Connection, Listener, Subscriber, Subscription};
@@ -63,15 +63,15 @@ impl Listener {
 }
 
 impl axum::serve::Listener for Listener {
-    type Io = Connection;
+    type Io = ConnectionIo;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (ConnectionIo, SocketAddr) {
         let (stream, peer) = axum::serve::Listener::accept(&mut self.listener).await;
         // An event is small and must not wait for an acknowledgement; without the option it is only later.
         let _ = stream.set_nodelay(true);
         let line = Line { stream: Some(stream), offered: Offered::Nothing, written: Vec::new() };
-        (Connection { line: Arc::new(Mutex::new(line)), peer }, peer)
+        (ConnectionIo(Connection { line: Arc::new(Mutex::new(line)), peer }), peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -79,7 +79,18 @@ impl axum::serve::Listener for Listener {
     }
 }
 
-/// A connection that a [`Listener`] accepted, and as axum's `ConnectInfo` the handle to it.
+/// A connection that a [`Listener`] accepted, for hyper to read and write. With it the connection ends, unless it was taken.
+#[derive(Debug)]
+pub struct ConnectionIo(Connection);
+
+impl Drop for ConnectionIo {
+    /// Requests hold handles, and whoever keeps one must not keep the socket.
+    fn drop(&mut self) {
+        self.0.line().stream = None;
+    }
+}
+
+/// As axum's `ConnectInfo` the handle to a connection that a [`Listener`] accepted.
 #[derive(Clone)]
 pub struct Connection {
     line: Arc<Mutex<Line>>,
@@ -134,7 +145,7 @@ impl Connection {
 
 impl Connected<IncomingStream<'_, Listener>> for Connection {
     fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        stream.io().clone()
+        stream.io().0.clone()
     }
 }
 
@@ -242,18 +253,18 @@ impl Drop for Offer {
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for ConnectionIo {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.line().stream {
+        match &mut self.0.line().stream {
             Some(stream) => Pin::new(stream).poll_read(context, into),
             None => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for ConnectionIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut line = self.line();
+        let mut line = self.0.line();
         let Some(stream) = &mut line.stream else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         let written = ready!(Pin::new(stream).poll_write(context, bytes))?;
         line.wrote(bytes.get(..written).unwrap_or_default());
@@ -265,7 +276,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut line = self.line();
+        let mut line = self.0.line();
         let Some(stream) = &mut line.stream else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
         let written = ready!(Pin::new(stream).poll_write_vectored(context, pieces))?;
         let mut rest = written;
@@ -283,7 +294,7 @@ impl AsyncWrite for Connection {
 
     /// hyper flushes what is below it once it holds nothing back itself.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut line = self.line();
+        let mut line = self.0.line();
         if let Some(stream) = &mut line.stream {
             ready!(Pin::new(stream).poll_flush(context))?;
             line.flushed(context);
@@ -292,7 +303,7 @@ impl AsyncWrite for Connection {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.line().stream {
+        match &mut self.0.line().stream {
             Some(stream) => Pin::new(stream).poll_shutdown(context),
             None => Poll::Ready(Ok(())),
         }

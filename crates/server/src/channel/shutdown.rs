@@ -46,6 +46,7 @@ impl Shutdown {
     }
 
     /// Ends every stream with this event. It should have no id: no client could go on after it.
+    #[expect(clippy::needless_pass_by_value, reason = "an event is given away, as to every other way to send one")]
     pub fn farewell(mut self, event: Event) -> Self {
         event.encode(&mut self.farewell);
         self

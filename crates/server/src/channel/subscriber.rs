@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use crate::{LastEventId, LastEventIdNotUtf8};
 
-/// A subscriber's request: where it wants to go on and, behind a [`Listener`](crate::Listener), its connection.
+/// A subscriber's request: where it wants to go on and, behind a `Listener` (feature `listener`), its connection.
 ///
 /// With the feature `axum` it is an extractor.
 #[derive(Debug, Clone)]

@@ -45,7 +45,7 @@ impl Subscription {
         self
     }
 
-    /// The same with all that the request says: behind a [`Listener`](crate::Listener) the stream then costs no task and no
+    /// The same with all that the request says: behind a `Listener` (feature `listener`) the stream then costs no task and no
     /// buffers.
     pub fn to(mut self, subscriber: Subscriber) -> Self {
         self.subscriber = subscriber;
