@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fanfare_server::{Channel, Event, LastEventId};
 
-use crate::reading::{PATIENCE, read};
+use crate::reading::{Client, PATIENCE, read};
 
 const PUBLISHERS: usize = 4;
 const EVENTS: usize = 2000;
@@ -72,6 +72,53 @@ async fn every_subscriber_gets_each_event_once_and_in_order() {
     for seed in [1, 2, 3] {
         exact_sequence(seed).await;
     }
+}
+
+/// The same over sockets that leave hyper, some of them read slowly.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_subscriber_on_a_socket_gets_each_event_once_and_in_order() {
+    const EVENTS: usize = 1200;
+    let channel = Channel::new();
+    let address = crate::takeover::serve(&channel).await;
+    let subscribers: Vec<_> = (0..16_u64)
+        .map(|number| {
+            let mut random = Random(number);
+            tokio::spawn(async move {
+                let (mut cursor, mut seen) = ("earliest".to_owned(), Vec::new());
+                loop {
+                    let mut client = Client::get(address, "/events", &format!("Last-Event-ID: {cursor}\r\n")).await;
+                    let stay = random.below(300) as usize;
+                    let mut events = Vec::new();
+                    while events.len() < stay && client.more().await {
+                        events = client.events();
+                        if random.below(4) == 0 {
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                    for heard in events {
+                        assert_eq!(heard.event_type, "message");
+                        seen.push(heard.data.split(' ').next().unwrap().parse::<usize>().unwrap());
+                        cursor = heard.id;
+                    }
+                    if client.body().1 {
+                        return seen;
+                    }
+                }
+            })
+        })
+        .collect();
+    for n in 0..EVENTS {
+        channel.publish("a", Event::data(format!("{n} {}", "x".repeat(n % 3000)))).unwrap();
+        if n % 7 == 0 {
+            tokio::task::yield_now().await;
+        }
+    }
+    channel.finish();
+    for subscriber in subscribers {
+        let seen = tokio::time::timeout(PATIENCE, subscriber).await.unwrap().unwrap();
+        assert_eq!(seen, (0..EVENTS).collect::<Vec<_>>());
+    }
+    assert_eq!(channel.subscribers(), 0);
 }
 
 /// Numbers that only have to differ.

@@ -20,7 +20,7 @@ async fn events(State(channel): State<Channel>, subscriber: Subscriber) -> Subsc
 }
 
 /// Serves the channel at `/events`, and at `/wrapped` with another body around its own.
-async fn serve(channel: &Channel) -> SocketAddr {
+pub(crate) async fn serve(channel: &Channel) -> SocketAddr {
     let wrap = async |request: axum::extract::Request, next: Next| -> Response {
         next.run(request).await.map(|body| {
             let upper = |bytes: bytes::Bytes| bytes::Bytes::from(bytes.to_ascii_uppercase());
