@@ -175,3 +175,36 @@ async fn it_is_kept_alive_while_nothing_happens() {
     client.until(|client| client.body().0.ends_with(b":\n\n:\n\n:\n\n")).await;
     assert!(is_taken(&channel));
 }
+
+#[tokio::test]
+async fn history_that_passes_a_slow_subscriber_by_is_told_and_a_shutdown_cuts_one_that_takes_nothing() {
+    let channel = Channel::builder().retain_count(0).build();
+    let address = serve(&channel).await;
+    let mut slow = Client::get(address, "/events", "").await;
+    let stuck = Client::get(address, "/events", "").await;
+    until(|| channel.taken_over() == 2).await;
+    // Far more than two sockets' buffers hold, and than history keeps.
+    let data = "x".repeat(64 << 10);
+    for n in 0..400 {
+        channel.publish("a", Event::data(format!("{n} {data}"))).unwrap();
+        tokio::task::yield_now().await;
+    }
+    let is_told = |client: &Client| client.events().iter().any(|heard| heard.event_type == "fanfare-gap");
+    // Looked for where it must be: decoding all of it after each read would take long.
+    let last = |client: &Client| {
+        let tail = &client.raw[client.raw.len().saturating_sub(2 * data.len())..];
+        tail.ends_with(b"x\n\n\r\n") && tail.windows(7).any(|bytes| bytes == b": 399 x")
+    };
+    slow.until(last).await;
+    assert!(is_told(&slow));
+    let events = slow.events();
+    let gap = events.iter().position(|heard| heard.event_type == "fanfare-gap").unwrap();
+    assert!(events[gap].data.contains("\"reason\":\"lagged\""));
+    let number = |data: &str| data.split(' ').next().unwrap().parse::<usize>().unwrap();
+    let after: Vec<usize> = events[gap + 1..].iter().map(|heard| number(&heard.data)).collect();
+    assert_eq!(after, (400 - after.len()..400).collect::<Vec<_>>());
+
+    channel.shutdown(Duration::from_millis(50)).await;
+    until(|| channel.subscribers() == 0).await;
+    drop(stuck);
+}
