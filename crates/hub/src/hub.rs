@@ -142,7 +142,7 @@ impl Hub {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        Ok(cursor.locate(&*self.shared.log, grant)?)
+        Ok(cursor.locate(&*self.shared.log, |record| grant.may_see(record))?)
     }
 
     /// Ends every stream, spread over the drain time, and takes no publish and no subscription any more. Returns when no

@@ -34,7 +34,6 @@ mod authorization;
 mod grants;
 mod token;
 
-mod cursor;
 mod idempotency;
 mod subscription;
 mod update;
@@ -61,12 +60,15 @@ mod connection;
 mod run;
 mod secure;
 
+// A channel in an application begins and tells of gaps as the hub does.
+use fanfare_server::cursor;
+
 pub use authorization::{Authorization, InvalidCookieName, Tokens};
 pub use clock::{Clock, SystemClock};
+pub use cursor::GAP_TYPE;
 pub use figures::Figures;
 pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
-pub use notice::GAP_TYPE;
 pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;

@@ -5,9 +5,8 @@ use std::time::Duration;
 /// A topic or a selector, in bytes. Mercure's reference hub bounds patterns at the same size.
 pub(crate) const TOPIC_BYTES_MAX: usize = 4096;
 
-/// An id that a publisher chose, in bytes: a browser sends it back in a header, and servers commonly refuse heads over
-/// 8 KiB.
-pub(crate) const ID_BYTES_MAX: usize = 4096;
+/// An id that a publisher chose, in bytes: as a cursor has at most.
+pub(crate) const ID_BYTES_MAX: usize = fanfare_server::cursor::ID_BYTES_MAX;
 
 /// An event type, in bytes. Types are names in programs.
 pub(crate) const TYPE_BYTES_MAX: usize = 1024;

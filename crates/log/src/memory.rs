@@ -55,7 +55,12 @@ impl MemoryLog {
         Self { retention, history: RwLock::new(History::new(epoch)), notify: Mutex::new(Vec::new()) }
     }
 
-    fn store_now(&self, batch: Vec<Draft>, place: Place) -> Result<Vec<Position>, AppendError> {
+    /// [`Log::store`] without a future: in memory nothing is waited for.
+    ///
+    /// # Errors
+    ///
+    /// As those of `store`: nothing of the batch was stored.
+    pub fn store_now(&self, batch: Vec<Draft>, place: Place) -> Result<Vec<Position>, AppendError> {
         if batch.len() > BATCH_EVENTS_MAX {
             return Err(AppendError::not_stored(format!("more than {BATCH_EVENTS_MAX} events in a batch")));
         }

@@ -1,7 +1,9 @@
 //! The response body: a first comment, chunks of encoded events, and comments while there are none.
 
+use std::any::Any;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,7 +27,9 @@ pin_project! {
         // Made on the first poll: only then is a runtime sure to be there.
         #[pin]
         idle: Option<Sleep>,
-        until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+        // Behind locks that are never taken, so that the body is `Sync` if its events are, as warp wants it.
+        until: Option<Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+        held: Mutex<Vec<Box<dyn Any + Send>>>,
     }
 }
 
@@ -38,6 +42,7 @@ impl<S> EventBody<S> {
             keep_alive: None,
             idle: None,
             until: None,
+            held: Mutex::default(),
         }
     }
 
@@ -62,7 +67,14 @@ impl<S> EventBody<S> {
     /// subscribers for ever.
     #[must_use]
     pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
-        self.until = Some(Box::pin(stop));
+        self.until = Some(Mutex::new(Box::pin(stop)));
+        self
+    }
+
+    /// Drops `guard` when the stream has ended or the body is dropped.
+    #[must_use]
+    pub fn holding(mut self, guard: impl Send + 'static) -> Self {
+        self.held.get_mut().unwrap_or_else(PoisonError::into_inner).push(Box::new(guard));
         self
     }
 }
@@ -94,16 +106,18 @@ where
         };
         if polled.is_pending()
             && let Some(until) = this.until
-            && until.as_mut().poll(context).is_ready()
+            && until.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll(context).is_ready()
         {
             this.encoded.set(None);
             *this.until = None;
+            this.held.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
             return Poll::Ready(None);
         }
         if let Poll::Ready(chunk) = polled {
             this.idle.set(None);
             if chunk.is_none() {
                 this.encoded.set(None);
+                this.held.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
             }
             return Poll::Ready(chunk.map(|chunk| chunk.map(Frame::data)));
         }

@@ -13,8 +13,14 @@
 //! assert_eq!(response.headers()["content-type"], "text/event-stream");
 //! ```
 //!
-//! With the feature `axum` an [`EventStream`] is returned from a handler as it is, and [`LastEventId`] is an extractor:
-//! `examples/counter.rs` is a whole application.
+//! | to send | take |
+//! |---|---|
+//! | what a `Stream` yields | [`EventStream::new`], [`EventStream::fallible`] |
+//! | from elsewhere, by a handle | [`EventStream::sender`], bounded; it waits, drops the oldest or disconnects when full |
+//! | what a task produces, which ends with its client | [`EventStream::work`] |
+//! | values as JSON, with an end and errors as clients of language models expect | `EventStream::json` (feature `json`), [`EventStream::end_with`], [`EventStream::error_event`] |
+//! | the same to many, with replay | `Channel` (feature `channel`) |
+//! | an answer that a page's reload must not lose | `Generations` (feature `channel`) |
 //!
 //! What a response has that a hand-written one often lacks:
 //!
@@ -22,10 +28,48 @@
 //! * no line break in an id, type or comment can become a field: see [`Event`];
 //! * an event with empty data is an event;
 //! * events that are ready together go out in one write;
-//! * comments keep it open through proxies while nothing happens, and headers tell proxies to hold nothing back.
+//! * comments keep it open through proxies while nothing happens; headers tell proxies to hold nothing back, and
+//!   compressors, which would, to stay away;
+//! * it ends when the application stops: [`EventStream::until`], `Channel::shutdown`.
 //!
-//! What it is not: it keeps no history and knows no topics. The body is pulled: while the socket is full, the stream is
-//! not polled, and dropping the response drops the stream.
+//! The body is pulled: while the socket is full, the stream is not polled. Dropping the response drops the stream, and
+//! with it the work behind: a client that has gone is noticed when its connection ends, or by the next write.
+//!
+//! # Frameworks
+//!
+//! Responses are [`http::Response`]s with an [`http_body::Body`], which hyper and all above it serve. With the feature
+//! `axum` an [`EventStream`] or a `Subscription` is returned from a handler as it is, and [`LastEventId`] and `Subscriber` are
+//! extractors: `examples/counter.rs`, `chat.rs` and `generation.rs` are whole applications. With the feature `listener`
+//! a channel takes its subscribers from hyper, which is what costs: see `Listener`.
+//!
+//! Others take the body as a stream of bytes, [`Chunks`]. These are compiled and run in the repository, in
+//! `crates/server/frameworks`:
+//!
+//! ```text
+//! // actix-web 4, whose `http` is older
+//! let (parts, body) = response.into_parts();
+//! let mut answer = HttpResponse::Ok();
+//! for (name, value) in &parts.headers {
+//!     answer.insert_header((name.as_str(), value.as_bytes()));
+//! }
+//! answer.streaming(Chunks::new(body))
+//!
+//! // poem 3
+//! let chunks = Chunks::new(body).map_err(|never| match never {});
+//! let mut answer = poem::Response::builder().body(poem::Body::from_bytes_stream::<_, _, std::io::Error>(chunks));
+//! *answer.headers_mut() = parts.headers;
+//!
+//! // salvo 0.95, in a handler with `answer: &mut salvo::Response`
+//! *answer.headers_mut() = parts.headers;
+//! answer.stream(Chunks::new(body));
+//!
+//! // warp 0.4
+//! let mut answer = warp::reply::stream(Chunks::new(body)).into_response();
+//! *answer.headers_mut() = parts.headers;
+//! ```
+//!
+//! What it is not: a hub. A channel is within one process, forgets with it, and lets everyone subscribe whom the
+//! application lets.
 #![forbid(unsafe_code)]
 
 mod limits;
@@ -40,9 +84,42 @@ mod body;
 
 mod response;
 
+mod ending;
+
+mod sender;
+
+mod work;
+
+mod chunks;
+
+#[cfg(feature = "json")]
+mod json;
+
+#[cfg(feature = "channel")]
+pub mod cursor;
+
+#[cfg(feature = "listener")]
+mod chunked;
+
+#[cfg(feature = "channel")]
+mod channel;
+
 pub use body::EventBody;
+#[cfg(feature = "channel")]
+pub use channel::{
+    Channel, ChannelBody, ChannelBuilder, Generating, Generations, GenerationsBuilder, Producer, PublishError,
+    Shutdown, StartError, Subscriber, Subscription,
+};
+#[cfg(feature = "listener")]
+pub use channel::{Connection, ConnectionIo, Listener};
+pub use chunks::Chunks;
 pub use encoded::Encoded;
+pub use ending::{EndWith, ErrorEvent};
 pub use fanfare_wire::{Event, EventId, EventType, FieldError, InvalidField};
 pub use headers::set_event_stream_headers;
+#[cfg(feature = "json")]
+pub use json::{Json, JsonError};
 pub use last_event_id::{LastEventId, LastEventIdNotUtf8};
 pub use response::{EventStream, Infallibly};
+pub use sender::{Capacity, EventReceiver, EventSender, SendError, TooSlow, TrySendError, WhenFull};
+pub use work::Work;

@@ -1,5 +1,6 @@
 //! A stream of events as an HTTP response.
 
+use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
@@ -11,7 +12,8 @@ use futures_core::Stream;
 use http::Response;
 use pin_project_lite::pin_project;
 
-use crate::{Encoded, EventBody, set_event_stream_headers};
+use crate::headers::set_own_headers;
+use crate::{Encoded, EventBody};
 
 /// A response that streams events, for axum (feature `axum`) or anything that serves an [`http_body::Body`].
 #[must_use = "a response does nothing unless it is returned from a handler"]
@@ -20,6 +22,7 @@ pub struct EventStream<S> {
     retry: Option<Duration>,
     keep_alive: Option<Duration>,
     until: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    held: Vec<Box<dyn Any + Send>>,
 }
 
 impl<S: fmt::Debug> fmt::Debug for EventStream<S> {
@@ -36,7 +39,7 @@ impl<S: Stream<Item = Event>> EventStream<Infallibly<S>> {
     /// Streams what `events` yields, until it ends. A client reconnects after the end: answer it with 204 if it shall
     /// not (S9).
     pub fn new(events: S) -> Self {
-        Self::fallible(Infallibly { events })
+        Self::fallible(Infallibly::new(events))
     }
 }
 
@@ -46,7 +49,7 @@ where
 {
     /// Streams what `events` yields, until it ends or fails. A failure cuts the connection, and the client reconnects.
     pub fn fallible(events: S) -> Self {
-        Self { events, retry: None, keep_alive: None, until: None }
+        Self { events, retry: None, keep_alive: None, until: None, held: Vec::new() }
     }
 
     /// Tells the client at the start to wait `delay` before it reconnects. Browsers wait some 3 to 5 seconds unless told.
@@ -68,7 +71,14 @@ where
         self
     }
 
-    /// The response: status 200, the headers of [`set_event_stream_headers`], the body.
+    /// Drops `guard` when the stream has ended, also when the client has gone: a guard that cancels work, or counts.
+    pub fn holding(mut self, guard: impl Send + 'static) -> Self {
+        self.held.push(Box::new(guard));
+        self
+    }
+
+    /// The response: status 200, the headers of [`set_event_stream_headers`](crate::set_event_stream_headers) and
+    /// `Content-Encoding: identity`, which keeps compressors away, the body.
     pub fn response(self) -> Response<EventBody<Encoded<S, E>>> {
         let mut body = EventBody::new(Encoded::new(self.events));
         if let Some(delay) = self.retry {
@@ -80,9 +90,20 @@ where
         if let Some(stop) = self.until {
             body = body.until(stop);
         }
+        for guard in self.held {
+            body = body.holding(guard);
+        }
         let mut response = Response::new(body);
-        set_event_stream_headers(response.headers_mut());
+        set_own_headers(response.headers_mut());
         response
+    }
+}
+
+impl<S> EventStream<S> {
+    /// The same stream with its events in something else.
+    pub(crate) fn map_events<T>(self, wrap: impl FnOnce(S) -> T) -> EventStream<T> {
+        let Self { events, retry, keep_alive, until, held } = self;
+        EventStream { events: wrap(events), retry, keep_alive, until, held }
     }
 }
 
@@ -98,7 +119,7 @@ where
 }
 
 pin_project! {
-    /// A stream of events as one of results, none of them an error.
+    /// A stream as one of results, none of them an error.
     #[derive(Debug)]
     pub struct Infallibly<S> {
         #[pin]
@@ -106,8 +127,14 @@ pin_project! {
     }
 }
 
-impl<S: Stream<Item = Event>> Stream for Infallibly<S> {
-    type Item = Result<Event, Infallible>;
+impl<S> Infallibly<S> {
+    pub(crate) fn new(events: S) -> Self {
+        Self { events }
+    }
+}
+
+impl<S: Stream> Stream for Infallibly<S> {
+    type Item = Result<S::Item, Infallible>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.project().events.poll_next(context).map(|event| event.map(Ok))

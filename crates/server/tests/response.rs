@@ -23,6 +23,7 @@ async fn the_headers_are_those_that_browsers_and_proxies_need() {
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert_eq!(response.headers()["cache-control"], "no-cache, no-store, no-transform");
+    assert_eq!(response.headers()["content-encoding"], "identity");
     assert_eq!(response.headers()["x-accel-buffering"], "no");
 }
 

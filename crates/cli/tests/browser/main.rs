@@ -5,6 +5,7 @@ mod hub;
 mod process;
 mod webdriver;
 
+mod applications;
 mod cookie;
 mod demo;
 mod event_source;

@@ -18,7 +18,7 @@ use crate::delivery::Delivery;
 use crate::http::form::Form;
 use crate::http::{Problem, access, plain};
 use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
-use crate::presence::{Presence, Watching};
+use crate::presence::{NewsCursor, Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 
@@ -164,7 +164,15 @@ fn cursor(query: &Form, headers: &HeaderMap) -> Result<Cursor, Problem> {
         Some(id) => Some(id.as_str()),
         None => query.one("lastEventID")?.or(query.one("Last-Event-ID")?),
     };
-    Cursor::parse(text).map_err(Problem::bad_request)
+    let cursor = Cursor::parse(text).map_err(Problem::bad_request)?;
+    Ok(match cursor {
+        // The id of a subscription event says where the subscriber was in the log.
+        Cursor::After(text, None) => {
+            let position = NewsCursor::parse(&text).map(|cursor| cursor.position);
+            Cursor::After(text, position)
+        }
+        cursor => cursor,
+    })
 }
 
 /// Whether it is an `EventSource` that asks, by what it alone accepts (C9).

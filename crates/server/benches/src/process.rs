@@ -1,0 +1,74 @@
+//! A server's process: started, told what to do, looked at, ended.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// Keeps this process, and those it starts from now on, on that one of its processors, if it has so many.
+pub fn stay_on(at: usize) {
+    let Ok(allowed) = sched_getaffinity(None) else { return };
+    let Some(processor) = (0..CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).nth(at) else { return };
+    let mut one = CpuSet::new();
+    one.set(processor);
+    let _ = sched_setaffinity(None, &one);
+}
+
+/// A server that ends when this is dropped.
+pub struct Server {
+    child: Child,
+    stdin: ChildStdin,
+    pub address: std::net::SocketAddr,
+}
+
+impl Server {
+    /// Starts this program once more.
+    pub fn start(candidate: &str) -> Self {
+        let program = std::env::current_exe().expect("a program has a path");
+        let mut command = Command::new(program);
+        command.args(["serve", candidate]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let mut address = String::new();
+        let out = child.stdout.take().expect("it is piped");
+        BufReader::new(out).read_line(&mut address).expect("it says where it listens");
+        let stdin = child.stdin.take().expect("it is piped");
+        Self { child, stdin, address: address.trim().parse().expect("an address") }
+    }
+
+    /// Has it publish so many events.
+    pub fn publish(&mut self, events: u8) {
+        self.stdin.write_all(&[events]).expect("it reads");
+    }
+
+    /// What all its threads have had of the processors.
+    pub fn processor_time(&self) -> Duration {
+        let threads = std::fs::read_dir(self.file("task")).expect("Linux");
+        let time = |thread: PathBuf| -> Option<u64> {
+            std::fs::read_to_string(thread.join("schedstat")).ok()?.split_whitespace().next()?.parse().ok()
+        };
+        Duration::from_nanos(threads.flatten().filter_map(|thread| time(thread.path())).sum())
+    }
+
+    /// Its share of the memory without pages of files, which belong to no subscriber.
+    pub fn memory_bytes(&self) -> f64 {
+        let rollup = std::fs::read_to_string(self.file("smaps_rollup")).expect("Linux");
+        let size = |name: &str| -> f64 {
+            let value = rollup.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+            value.expect("a size").parse().expect("a number")
+        };
+        (size("Pss:") - size("Pss_File:")) * 1024.0
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
