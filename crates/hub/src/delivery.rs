@@ -53,6 +53,11 @@ impl Delivery {
         self.hub.audience.seats().table.get(self.seat).map_or_else(|| *self.hub.tail.borrow(), |seat| seat.cursor)
     }
 
+    /// Whether what comes next is the rest of what was begun.
+    pub(crate) fn is_within_chunk(&self) -> bool {
+        !self.chunk.is_empty()
+    }
+
     fn next(&self, context: &Context<'_>) -> Next {
         let (subscription, cursor, news) = {
             let mut seats = self.hub.audience.seats();

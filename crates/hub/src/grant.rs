@@ -31,6 +31,11 @@ impl Grant {
         self.publish.match_all(topics)
     }
 
+    /// The topics whose private updates may be seen.
+    pub(crate) fn subscribe(&self) -> &Selectors {
+        &self.subscribe
+    }
+
     /// Whether private updates on `topic` may be seen.
     pub(crate) fn may_see_topic(&self, topic: &str) -> bool {
         self.subscribe.match_any([topic])

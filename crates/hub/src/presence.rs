@@ -30,7 +30,7 @@ use serde_json::value::RawValue;
 use slab::Slab;
 use tokio::sync::watch;
 
-use bulletin::{Bulletin, Note};
+use bulletin::Bulletin;
 use roster::Roster;
 
 /// Everyone who is subscribed to a hub, and what became known of that last.
@@ -62,10 +62,9 @@ impl Presence {
         payload: Option<Arc<RawValue>>,
     ) -> Member {
         let subscriber = Arc::new(Subscriber::new(uuid, selectors, payload));
-        let news = Note::all_of(&subscriber, true);
         let mut state = self.state();
         let number = state.roster.add(subscriber.clone());
-        self.note(state, news);
+        self.note(state, subscriber.clone(), true);
         Member { presence: self.clone(), subscriber, number }
     }
 
@@ -88,15 +87,17 @@ impl Presence {
     /// From where to go on for whoever reads the list now: after the last event of the log and the last news. `None` if
     /// there was neither.
     pub(crate) fn cursor(&self) -> Option<NewsCursor> {
-        let (position, state) = (*self.tail.borrow(), self.state());
+        let state = self.state();
+        let position = *self.tail.borrow();
         let has_any = position.offset > 0 || !state.bulletin.is_empty();
         has_any.then(|| NewsCursor { position, number: state.bulletin.next().saturating_sub(1) })
     }
 
     /// Adds news, and wakes those who wait for it.
-    fn note(&self, mut state: MutexGuard<'_, State>, news: Vec<Note>) {
-        let tail = *self.tail.borrow();
-        news.into_iter().for_each(|note| state.bulletin.add(note, tail));
+    ///
+    /// The tail is looked at with the state in hand: so whoever has an event past it, and looks for news then, finds this.
+    fn note(&self, mut state: MutexGuard<'_, State>, subscriber: Arc<Subscriber>, active: bool) {
+        state.bulletin.add(subscriber, active, *self.tail.borrow());
         let wakers: Vec<Waker> = state.wakers.iter_mut().filter_map(|(_, waker)| waker.take()).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -122,10 +123,9 @@ pub(crate) struct Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let news = Note::all_of(&self.subscriber, false);
         let mut state = self.presence.state();
         state.roster.remove(self.number);
-        self.presence.note(state, news);
+        self.presence.note(state, self.subscriber.clone(), false);
     }
 }
 
@@ -202,8 +202,9 @@ mod tests {
         let newest = presence.cursor().unwrap();
         assert_eq!(newest.position.offset, 0);
         // Two selectors of the first and one of the second, which came and went.
-        assert_eq!(presence.state().bulletin.from(newest.number - 5).map(Iterator::count), Some(6));
-        assert!(presence.state().bulletin.from(newest.number - 6).is_none());
+        let state = presence.state();
+        assert_eq!(state.bulletin.from(state.bulletin.oldest(), 100).map(|news| news.len()), Some(6));
+        assert_eq!(state.bulletin.next() - 1, newest.number);
     }
 
     #[test]

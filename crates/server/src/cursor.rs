@@ -113,7 +113,7 @@ impl Start {
 }
 
 /// The cursor that means all history.
-const EARLIEST: &str = "earliest";
+pub const EARLIEST: &str = "earliest";
 
 /// Events that the subscriber has not seen and can't get any more, or may not have.
 #[derive(Debug, Clone, PartialEq, Eq)]

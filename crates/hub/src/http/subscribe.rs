@@ -97,7 +97,8 @@ async fn stream(
     let presence = hub.shared.presence.as_ref();
     let taker = head.extensions.get::<TakesOver>();
     // Whoever watches is told of itself as well, so this comes before it is listed.
-    let news = presence.filter(|_| Presence::may_interest(&selectors)).map(|presence| presence.number_at(&start));
+    let may_watch = Presence::may_interest(&selectors) && Presence::may_interest(access.grant.subscribe());
+    let news = presence.filter(|_| may_watch).map(|presence| presence.number_at(&start));
     if news.is_some() && matches!(taker, Some(TakesOver::Events)) {
         let mut response = Response::new(Body::empty());
         response.extensions_mut().insert(Declined);

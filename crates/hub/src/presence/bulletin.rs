@@ -4,93 +4,124 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanfare_log::{Epoch, Position, Record, Timestamp, Visibility};
+use fanfare_log::{Epoch, Id, Position, Record, Timestamp, Visibility};
 
 use crate::limits::{NEWS_BYTES_MAX, NEWS_MAX};
 use crate::presence::{Document, Subscriber};
 
-/// A subscription that began or ended.
-pub(super) struct Note {
-    topic: String,
-    json: String,
-}
-
-impl Note {
-    /// The news of each of somebody's subscriptions.
-    pub(super) fn all_of(subscriber: &Subscriber, active: bool) -> Vec<Self> {
-        let note = |selector: &Arc<str>| {
-            let document = Document::new(selector, subscriber, active).alone();
-            let json = document.json();
-            Self { topic: document.id, json }
-        };
-        subscriber.selectors().iter().map(note).collect()
-    }
-}
-
-/// A bounded ring of news, numbered without a gap.
+/// A bounded ring of news. One piece of it is that somebody came or went, with all their subscriptions, and is told one
+/// subscription after the other: what that takes is done for those who watch, and not where somebody comes or goes.
 #[derive(Debug)]
 pub(super) struct Bulletin {
-    notes: VecDeque<Noted>,
+    notes: VecDeque<Note>,
     /// The number of the next one.
     next: u64,
     bytes: usize,
+    /// The tail of the log when the last one came that has left the ring.
+    forgotten: Option<Position>,
 }
 
-/// News in its place.
-#[derive(Debug, Clone)]
-pub(super) struct Noted {
-    /// A private record: its topic is the path of the subscription, its frame the document.
-    pub(super) record: Arc<Record>,
+/// Somebody came or went.
+#[derive(Debug)]
+struct Note {
+    subscriber: Arc<Subscriber>,
+    active: bool,
     /// The tail of the log at that time.
     tail: Position,
 }
+
+/// One subscription that began or ended.
+#[derive(Debug, Clone)]
+pub(super) struct News {
+    subscriber: Arc<Subscriber>,
+    active: bool,
+    /// Which of their subscriptions it is.
+    index: usize,
+    /// Where it stands among all news.
+    pub(super) number: u64,
+}
+
+impl News {
+    /// A private record: its topic is the path of the subscription, its frame the document.
+    pub(super) fn record(&self) -> Record {
+        let selector = self.subscriber.selectors().get(self.index).map_or("", |selector| selector);
+        let document = Document::new(selector, &self.subscriber, self.active).alone();
+        Record {
+            position: Position { epoch: Epoch(0), offset: self.number },
+            frame: Bytes::from(document.json()),
+            topics: [Arc::from(document.id)].into_iter().collect(),
+            id: Id::Position,
+            visibility: Visibility::Private,
+            time: Timestamp(0),
+        }
+    }
+}
+
+/// The number of a subscription in a note, in bits: nobody has more than a thousand.
+const INDEX_BITS: u32 = 10;
 
 impl Bulletin {
     /// Nothing yet, at the time `now`. Numbers begin with it, so that one of an earlier process is none of this one: it
     /// would take more than a thousand a millisecond to come up with those of a later one.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { notes: VecDeque::new(), next: now.0 << 10, bytes: 0 }
+        Self { notes: VecDeque::new(), next: now.0 << 10, bytes: 0, forgotten: None }
     }
 
-    pub(super) fn add(&mut self, Note { topic, json }: Note, tail: Position) {
-        self.bytes += topic.len() + json.len();
-        let record = Record {
-            position: Position { epoch: Epoch(0), offset: self.next },
-            topics: [Arc::from(topic)].into_iter().collect(),
-            id: fanfare_log::Id::Position,
-            visibility: Visibility::Private,
-            time: Timestamp(0),
-            frame: Bytes::from(json),
-        };
+    pub(super) fn add(&mut self, subscriber: Arc<Subscriber>, active: bool, tail: Position) {
+        self.bytes += subscriber.bytes();
         self.next += 1;
-        self.notes.push_back(Noted { record: Arc::new(record), tail });
+        self.notes.push_back(Note { subscriber, active, tail });
         while self.notes.len() > NEWS_MAX || self.bytes > NEWS_BYTES_MAX {
-            let Some(Noted { record, .. }) = self.notes.pop_front() else { return };
-            self.bytes -= record.frame.len() + record.topics.iter().map(|topic| topic.len()).sum::<usize>();
+            let Some(Note { subscriber, tail, .. }) = self.notes.pop_front() else { return };
+            self.bytes -= subscriber.bytes();
+            self.forgotten = Some(tail);
         }
     }
 
-    /// The number that the next one will have.
+    /// The number that comes after all news there is.
     pub(super) fn next(&self) -> u64 {
-        self.next
+        self.next << INDEX_BITS
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.notes.is_empty()
     }
 
-    /// The number of the first news that may be unknown to somebody who has the log's events up to `position`: what came
-    /// when the tail was there already may be known, and is told again rather than never.
-    pub(super) fn since(&self, position: Position) -> u64 {
-        let index = self.notes.partition_point(|note| note.tail < position);
-        self.next - (self.notes.len() - index) as u64
+    /// The number of the oldest.
+    pub(super) fn oldest(&self) -> u64 {
+        (self.next - self.notes.len() as u64) << INDEX_BITS
     }
 
-    /// The news from `number` on. `None` if that has left the ring, or is none of it.
-    pub(super) fn from(&self, number: u64) -> Option<impl Iterator<Item = &Noted>> {
-        let first = self.next - self.notes.len() as u64;
-        let index = number.checked_sub(first).filter(|_| number <= self.next)?;
-        Some(self.notes.range(index as usize..))
+    /// The number of the first news that may be unknown to somebody who has the log's events up to `position`: what came
+    /// when the tail was there already may be known, and is told again rather than never. One that has left the ring, if
+    /// such was the first.
+    pub(super) fn since(&self, position: Position) -> u64 {
+        if self.forgotten.is_some_and(|tail| tail >= position) {
+            return self.oldest().saturating_sub(1);
+        }
+        let index = self.notes.partition_point(|note| note.tail < position);
+        (self.next - (self.notes.len() - index) as u64) << INDEX_BITS
+    }
+
+    /// At most `count` news from `number` on. `None` if that has left the ring, or is none of it.
+    pub(super) fn from(&self, number: u64, count: usize) -> Option<Vec<News>> {
+        if number > self.next() {
+            return None;
+        }
+        let (note, mut from) = (number >> INDEX_BITS, (number & ((1 << INDEX_BITS) - 1)) as usize);
+        let first = note.checked_sub(self.oldest() >> INDEX_BITS)? as usize;
+        let mut news = Vec::new();
+        for (Note { subscriber, active, .. }, note) in self.notes.range(first.min(self.notes.len())..).zip(note..) {
+            for index in from..subscriber.selectors().len() {
+                if news.len() == count {
+                    return Some(news);
+                }
+                let number = note << INDEX_BITS | index as u64;
+                news.push(News { subscriber: subscriber.clone(), active: *active, index, number });
+            }
+            from = 0;
+        }
+        Some(news)
     }
 }
 
@@ -102,44 +133,54 @@ mod tests {
         Position { epoch: Epoch(1), offset }
     }
 
-    fn note(text: &str) -> Note {
-        Note { topic: text.to_owned(), json: text.to_owned() }
+    fn somebody(selectors: &[&str]) -> Arc<Subscriber> {
+        Arc::new(Subscriber::new(0, selectors.iter().map(|text| Arc::from(*text)), None))
     }
 
-    fn read(bulletin: &Bulletin, from: u64) -> Option<Vec<&[u8]>> {
-        Some(bulletin.from(from)?.map(|note| &*note.record.frame).collect())
+    fn read(bulletin: &Bulletin, from: u64) -> Option<Vec<String>> {
+        let news = bulletin.from(from, 100)?;
+        Some(news.iter().map(|news| news.subscriber.selectors()[news.index].to_string()).collect())
     }
 
     #[test]
     fn news_is_read_from_a_number_or_from_a_position_of_the_log() {
         let mut bulletin = Bulletin::new(Timestamp(1));
         let first = bulletin.next();
-        assert_eq!((first, bulletin.since(at(0)), bulletin.is_empty()), (1024, 1024, true));
-        for (text, tail) in [("a", 5), ("b", 5), ("c", 7)] {
-            bulletin.add(note(text), at(tail));
+        assert_eq!((first, bulletin.since(at(0)), bulletin.is_empty()), (1 << 20, 1 << 20, true));
+        for (selectors, tail) in [(&["a", "b"][..], 5), (&["c"], 5), (&["d", "e", "f"], 7)] {
+            bulletin.add(somebody(selectors), true, at(tail));
         }
-        assert_eq!(read(&bulletin, first), Some(vec![&b"a"[..], b"b", b"c"]));
-        assert_eq!(read(&bulletin, first + 2), Some(vec![&b"c"[..]]));
-        assert_eq!(read(&bulletin, first + 3), Some(vec![]));
-        assert_eq!((read(&bulletin, first - 1), read(&bulletin, first + 4)), (None, None));
-        for (position, since) in [(0, 0), (5, 0), (6, 2), (7, 2), (8, 3)] {
-            assert_eq!(bulletin.since(at(position)), first + since, "{position}");
+        let from = |number| read(&bulletin, number).map(|texts| texts.concat());
+        assert_eq!(from(first).as_deref(), Some("abcdef"));
+        let numbers: Vec<u64> = bulletin.from(first, 100).unwrap().iter().map(|news| news.number).collect();
+        for (number, rest) in numbers.iter().zip(["bcdef", "cdef", "def", "ef", "f", ""]) {
+            assert_eq!(from(number + 1).as_deref(), Some(rest), "{number:x}");
+        }
+        assert_eq!(bulletin.from(first, 4).unwrap().len(), 4);
+        assert_eq!(
+            (from(bulletin.next()).as_deref(), from(first - 1), from(bulletin.next() + 1)),
+            (Some(""), None, None)
+        );
+        for (position, since) in [(0, "abcdef"), (5, "abcdef"), (6, "def"), (7, "def"), (8, "")] {
+            assert_eq!(from(bulletin.since(at(position))).as_deref(), Some(since), "{position}");
         }
     }
 
     #[test]
-    fn the_ring_is_bounded_in_news_and_bytes() {
+    fn the_ring_is_bounded_in_news_and_bytes_and_knows_what_it_has_forgotten() {
         let mut bulletin = Bulletin::new(Timestamp(0));
-        for n in 0..NEWS_MAX * 2 {
-            bulletin.add(note(&n.to_string()), at(0));
+        for n in 0..NEWS_MAX as u64 * 2 {
+            bulletin.add(somebody(&["a"]), true, at(n));
         }
-        assert_eq!(read(&bulletin, NEWS_MAX as u64).map(|notes| notes.len()), Some(NEWS_MAX));
-        assert_eq!(read(&bulletin, NEWS_MAX as u64 - 1), None);
+        assert_eq!(bulletin.notes.len(), NEWS_MAX);
+        assert!(bulletin.from(bulletin.oldest(), 1).is_some() && bulletin.from(bulletin.oldest() - 1, 1).is_none());
+        let forgotten = NEWS_MAX as u64 - 1;
+        assert_eq!(bulletin.since(at(forgotten + 1)), bulletin.oldest());
+        assert!(bulletin.from(bulletin.since(at(forgotten)), 1).is_none(), "the first is gone");
         let large = "x".repeat(NEWS_BYTES_MAX / 16);
         for _ in 0..100 {
-            bulletin.add(note(&large), at(0));
+            bulletin.add(somebody(&[&large]), true, at(0));
         }
-        assert!(bulletin.bytes <= NEWS_BYTES_MAX && bulletin.notes.len() == 8, "{}", bulletin.notes.len());
-        assert_eq!(read(&bulletin, 0), None);
+        assert!(bulletin.bytes <= NEWS_BYTES_MAX && bulletin.notes.len() < 16, "{}", bulletin.notes.len());
     }
 }

@@ -33,11 +33,20 @@ impl Subscriber {
         &self.selectors
     }
 
+    /// About what it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        let payload = self.payload().map_or(0, |payload| payload.get().len());
+        SUBSCRIBER_BYTES + payload + self.selectors.iter().map(|selector| selector.len() + 32).sum::<usize>()
+    }
+
     /// What its token says of it, as JSON.
     pub(crate) fn payload(&self) -> Option<&RawValue> {
         self.payload.as_deref()
     }
 }
+
+/// What a subscriber takes beside what it is subscribed to and what its token says: its name, and its own parts.
+const SUBSCRIBER_BYTES: usize = 128;
 
 /// A random UUID (RFC 9562, version 4) of these bits.
 fn urn_of(bits: u128) -> Box<str> {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use fanfare_log::{Position, Record};
+use fanfare_log::Position;
 use fanfare_wire::{Event, EventId};
 use http_body::{Body, Frame};
 
-use crate::cursor::{Gap, GapReason, Start};
+use crate::cursor::{EARLIEST, Gap, GapReason, Start};
 use crate::delivery::Delivery;
 use crate::limits::NEWS_READ_MAX;
 use crate::presence::document::SUBSCRIPTIONS;
@@ -20,8 +20,15 @@ use crate::shared::Shared;
 use crate::subscription::Subscription;
 
 /// A delivery with the subscription events between its own. Those who watch are few, so only they pay for it.
+///
+/// Whoever reconnects by an event of the log is told the news since that event. So news must not come later than an event
+/// that was published after it: whenever there is something of the log to send, what news there is goes first.
 pub(crate) struct Watching {
     delivery: Delivery,
+    /// What the delivery gave, and what has to wait for the news before it.
+    held: Option<Option<Result<Frame<Bytes>, Infallible>>>,
+    /// What the subscriber has of the log.
+    position: Position,
     hub: Arc<Shared>,
     presence: Arc<Presence>,
     subscription: Subscription,
@@ -32,7 +39,7 @@ pub(crate) struct Watching {
 }
 
 impl Presence {
-    /// Whether there may be news that `selectors` select.
+    /// Whether there may be news that `selectors` select, of a subscription or of a grant.
     pub(crate) fn may_interest(selectors: &Selectors) -> bool {
         selectors.is_all()
             || selectors.exact().iter().any(|text| match text.split_once('{') {
@@ -48,19 +55,11 @@ impl Presence {
         match NewsCursor::parse(&start.header) {
             _ if start.is_tail => state.bulletin.next(),
             Some(cursor) => cursor.number.saturating_add(1),
+            // All that there is, which is never a gap.
+            None if start.header == EARLIEST => state.bulletin.oldest(),
             None => state.bulletin.since(start.after),
         }
     }
-}
-
-/// What there is for somebody who watches.
-enum News {
-    /// These, and what comes next.
-    Some(Vec<Arc<Record>>),
-    /// Some is lost: it goes on with this number.
-    Lost(u64),
-    /// Nothing: it is woken when there is.
-    None,
 }
 
 impl Watching {
@@ -73,43 +72,55 @@ impl Watching {
         next: u64,
     ) -> Self {
         let place = presence.state().wakers.insert(None);
-        Self { delivery, hub, presence, subscription, next, place }
+        let position = delivery.cursor();
+        Self { delivery, held: None, position, hub, presence, subscription, next, place }
     }
 
-    fn news(&self, context: &Context<'_>) -> News {
-        let mut state = self.presence.state();
-        let next = state.bulletin.next();
-        let Some(notes) = state.bulletin.from(self.next) else { return News::Lost(next) };
-        let records: Vec<_> = notes.take(NEWS_READ_MAX).map(|note| note.record.clone()).collect();
-        if records.is_empty() {
-            if let Some(waker) = state.wakers.get_mut(self.place) {
-                *waker = Some(context.waker().clone());
+    /// The events of the next news that is for the subscriber. `None` if there is none, and it is woken when there is.
+    fn events(&mut self, context: &Context<'_>) -> Poll<Option<Vec<u8>>> {
+        let news = {
+            let mut state = self.presence.state();
+            let next = state.bulletin.next();
+            match state.bulletin.from(self.next, NEWS_READ_MAX) {
+                None => {
+                    drop(state);
+                    return Poll::Ready(self.lost(next));
+                }
+                Some(news) if news.is_empty() => {
+                    if let Some(waker) = state.wakers.get_mut(self.place) {
+                        *waker = Some(context.waker().clone());
+                    }
+                    return Poll::Pending;
+                }
+                Some(news) => news,
             }
-            return News::None;
-        }
-        News::Some(records)
-    }
-
-    /// The events of those records that are admitted.
-    fn encode(&self, records: &[Arc<Record>], position: Position) -> Vec<u8> {
+        };
         let mut events = Vec::new();
-        for record in records.iter().filter(|record| self.subscription.admits(record)) {
-            let id = NewsCursor { position, number: record.position.offset }.to_string();
+        for news in news {
+            self.next = news.number + 1;
+            let record = news.record();
+            if !self.subscription.admits(&record) {
+                continue;
+            }
+            let id = NewsCursor { position: self.position, number: news.number }.to_string();
             let mut event = Event::data(String::from_utf8_lossy(&record.frame));
             if let Ok(id) = EventId::new(id) {
                 event = event.with_id(id);
             }
             event.encode(&mut events);
+            if events.len() > NEWS_PIECE_BYTES {
+                break;
+            }
         }
-        events
+        Poll::Ready(Some(events))
     }
 
     /// Tells that news was lost. `None` ends the stream.
-    fn lost(&mut self, next: u64, position: Position) -> Option<Vec<u8>> {
-        let requested = NewsCursor { position, number: self.next.saturating_sub(1) }.to_string();
+    fn lost(&mut self, next: u64) -> Option<Vec<u8>> {
+        let requested = NewsCursor { position: self.position, number: self.next.saturating_sub(1) }.to_string();
         let mut event = Vec::new();
         self.next = next;
-        let is_told = self.hub.tell(&Gap { requested, reason: GapReason::Lagged }, position, &mut event);
+        let is_told = self.hub.tell(&Gap { requested, reason: GapReason::Lagged }, self.position, &mut event);
         is_told.then_some(event)
     }
 }
@@ -122,29 +133,32 @@ impl Body for Watching {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.delivery).poll_frame(context) {
-            return Poll::Ready(frame);
-        }
-        // All that the delivery had was handed on, so its cursor is what the subscriber has.
-        let position = self.delivery.cursor();
-        let events = match self.news(context) {
-            News::None => return Poll::Pending,
-            News::Lost(next) => match self.lost(next, position) {
-                Some(event) => event,
-                None => return Poll::Ready(None),
-            },
-            News::Some(records) => {
-                let events = self.encode(&records, position);
-                self.next += records.len() as u64;
-                if events.is_empty() {
-                    // Nothing among many: others come between.
-                    context.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                events
+        if self.held.is_none() {
+            if self.delivery.is_within_chunk() {
+                // The rest of an event.
+                return Pin::new(&mut self.delivery).poll_frame(context);
             }
-        };
-        Poll::Ready(Some(Ok(Frame::data(events.into()))))
+            // All that it has given was sent, so its cursor is what the subscriber has.
+            self.position = self.delivery.cursor();
+            if let Poll::Ready(frame) = Pin::new(&mut self.delivery).poll_frame(context) {
+                self.held = Some(frame);
+            } else {
+                self.position = self.delivery.cursor();
+            }
+        }
+        match self.events(context) {
+            Poll::Pending => match self.held.take() {
+                Some(frame) => Poll::Ready(frame),
+                None => Poll::Pending,
+            },
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Ready(Some(events)) if events.is_empty() => {
+                // Nothing among many: others come between.
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(Some(events)) => Poll::Ready(Some(Ok(Frame::data(events.into())))),
+        }
     }
 }
 
@@ -153,6 +167,9 @@ impl Drop for Watching {
         self.presence.state().wakers.try_remove(self.place);
     }
 }
+
+/// How much news is sent at once, in bytes.
+const NEWS_PIECE_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
