@@ -44,6 +44,7 @@ mod hub;
 mod recent_types;
 mod shared;
 
+mod interest;
 mod notice;
 
 mod audience;

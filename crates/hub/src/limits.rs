@@ -204,10 +204,6 @@ pub(crate) const SLICE_ACCEPTS_MAX: usize = 64;
 /// Runs of allowed events that one vectored write joins: the kernel copies so many descriptors without allocating twice.
 pub(crate) const RUNS_MAX: usize = 64;
 
-/// Topics for which a shard remembers which URI Templates match, and groups in those memories: some 20 MB at most.
-pub(crate) const RESOLVED_TOPICS_MAX: usize = 1 << 15;
-pub(crate) const RESOLVED_GROUPS_MAX: usize = 1 << 20;
-
 /// Subscribers that a shard has room for from the start, in memory that is not touched until they come: a table that
 /// grows from nothing leaves its smaller selves behind.
 pub(crate) const SUBSCRIBERS_ROOM: usize = 1024;

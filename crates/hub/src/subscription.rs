@@ -70,6 +70,6 @@ pub(crate) fn read_budget(selectors: &Selectors) -> ReadBudget {
         records: READ_RECORDS_MAX,
         bytes: READ_BYTES_MAX,
         // Each template is asked of each topic of each record.
-        examined: READ_EXAMINED_MAX / (1 + selectors.templates()),
+        examined: READ_EXAMINED_MAX / (1 + selectors.templates().len()),
     }
 }
