@@ -30,6 +30,9 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 10;
 /// Subscribers on the general path that are looked at, and woken, before others get their turn: some 30 µs.
 pub(crate) const AUDIENCE_SLICE: usize = 256;
 
+/// What the herald notes of who wants which event before it wakes them: 8 bytes each. One event may be wanted by more.
+pub(crate) const AUDIENCE_CALLS_MAX: usize = 4096;
+
 /// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
 

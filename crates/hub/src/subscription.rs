@@ -36,6 +36,11 @@ impl Subscription {
         Self { member: member.map(Arc::new), ..self }
     }
 
+    /// Holds `selectors`, which are equal to its own, in their place.
+    pub(crate) fn sharing(self, selectors: Arc<Selectors>) -> Self {
+        Self { selectors, ..self }
+    }
+
     pub(crate) fn member(&self) -> Option<&Arc<Member>> {
         self.member.as_ref()
     }
