@@ -11,6 +11,9 @@ mod seat;
 
 mod herald;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use herald::herald;
 pub(crate) use news::{News, join};
 

@@ -47,6 +47,9 @@ mod shared;
 mod interest;
 mod notice;
 
+#[cfg(test)]
+mod oracle;
+
 mod audience;
 mod delivery;
 mod presence;

@@ -53,4 +53,9 @@ impl Groups {
         let place = until.min(members.len()).checked_sub(1)?;
         Some((place, members[place]))
     }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
 }
