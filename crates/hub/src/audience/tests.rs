@@ -226,9 +226,9 @@ proptest! {
     }
 }
 
-fn subscribe(hub: &Hub, texts: &[String]) -> (Delivery, Arc<Bell>) {
+fn subscribe(hub: &Hub, texts: &[String], grant: Grant) -> (Delivery, Arc<Bell>) {
     let selectors: Selectors = texts.iter().map(|text| Selector::parse(text).unwrap()).collect();
-    let subscription = Subscription::new(selectors, Arc::new(Grant::everything()));
+    let subscription = Subscription::new(selectors, Arc::new(grant));
     let mut body = Delivery::new(hub.shared.clone(), subscription, &Since::Tail.locate(hub));
     let bell = Arc::new(Bell::default());
     let waker = Waker::from(bell.clone());
@@ -244,7 +244,7 @@ fn an_event_wakes_those_alone_whom_it_is_for() {
         let mut held = Vec::new();
         for n in 0..SLICE_TEMPLATES_MAX * 2 / 100 {
             let texts: Vec<_> = (0..100).map(|m| format!("{{x}}/{n}/{m}")).chain([format!("t/{n}")]).collect();
-            held.push(subscribe(&model.hub, &texts));
+            held.push(subscribe(&model.hub, &texts, Grant::everything()));
         }
         let woken = |held: &[(Delivery, Arc<Bell>)]| -> Vec<usize> {
             (0..held.len()).filter(|at| held[*at].1.0.load(Ordering::Relaxed)).collect()
@@ -262,6 +262,54 @@ fn an_event_wakes_those_alone_whom_it_is_for() {
                 }
                 assert_eq!(frames, 1);
             }
+        }
+    });
+}
+
+#[test]
+fn a_private_event_wakes_those_alone_who_may_see_it() {
+    in_a_runtime(async {
+        let mut model = Model::new(true).await;
+        let texts = ["a".to_owned()];
+        let held: Vec<_> = (0..20)
+            .map(|n| {
+                let grant = if n == 7 { Grant::everything() } else { Grant::default() };
+                subscribe(&model.hub, &texts, grant)
+            })
+            .collect();
+        model.hub.publish(Update::new(Topic::new("a").unwrap(), "x").private()).await.unwrap();
+        model.settle().await;
+        let woken: Vec<_> = (0..20).filter(|at| held[*at].1.0.load(Ordering::Relaxed)).collect();
+        assert_eq!(woken, [7]);
+    });
+}
+
+/// Whoever waits on a rare topic is not visited while others have news, and must not fall behind the history for it.
+#[test]
+fn nobody_has_a_gap_for_what_passed_while_it_waited() {
+    in_a_runtime(async {
+        for passes_heartbeat in [false, true] {
+            let mut model = Model::new(true).await;
+            model.come(1, 0, Since::Tail, false);
+            model.settle().await;
+            for _ in 0..200 {
+                model.oracle.publish(&model.hub, &[1], false, 10);
+                model.settle().await;
+            }
+            if passes_heartbeat {
+                tokio::time::advance(Duration::from_secs(20)).await;
+                model.run(&Step::Yield { turns: 10 }).await;
+            }
+            // After the heartbeat it comes late.
+            for _ in 0..20 {
+                model.oracle.publish(&model.hub, &[1], false, 10);
+                model.run(&Step::Yield { turns: 4 }).await;
+            }
+            model.oracle.publish(&model.hub, &[0], false, 10);
+            model.settle().await;
+            model.check(true);
+            let received = String::from_utf8(model.readers[0].received.clone()).unwrap();
+            assert!(received.contains("data: 221 ") && !received.contains(crate::GAP_TYPE), "{received}");
         }
     });
 }
