@@ -12,8 +12,8 @@ pub(crate) const ID_BYTES_MAX: usize = 4096;
 /// An event type, in bytes. Types are names in programs.
 pub(crate) const TYPE_BYTES_MAX: usize = 1024;
 
-/// The program that a URI Template compiles to, in bytes of memory, and templates in one subscription. Ordinary ones
-/// take one or two KiB; `{x:9999}` alone would take a megabyte, and a request of 23 KB could ask for a thousand such.
+/// The program that a URI Template compiles to, in bytes of memory, and templates in one subscription. One variable
+/// needs none, and ordinary others take two to four KiB; `{x:9999}` alone would take a megabyte, and a request of 23 KB could ask for a thousand such.
 pub(crate) const TEMPLATE_PROGRAM_BYTES_MAX: usize = 32 << 10;
 pub(crate) const TEMPLATES_MAX: usize = 100;
 

@@ -284,7 +284,7 @@ mod tests {
             let oracle = Pattern::compile(&pattern(&text).unwrap()).unwrap();
             let template = UriTemplate::new(&text).unwrap().unwrap();
             let topics = [
-                around.clone().unwrap_or_else(|| format!("{prefix}{middle}{suffix}")),
+                around.unwrap_or_else(|| format!("{prefix}{middle}{suffix}")),
                 format!("{prefix}{middle}"),
                 format!("{middle}{suffix}"),
                 format!("{prefix}{suffix}"),

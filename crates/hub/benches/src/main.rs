@@ -64,7 +64,6 @@ fn main() {
     }
     if argument(0) == "matching" {
         let rounds = argument(1).parse().unwrap_or(5);
-        process::stay_on(1);
         return matching::matching(rounds);
     }
     let rounds: usize = if argument(0).is_empty() { 3 } else { argument(0).parse().expect("how many rounds") };

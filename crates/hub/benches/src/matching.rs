@@ -24,21 +24,23 @@ const KINDS: [(&str, fn(usize) -> String); 2] = [
 ];
 
 pub fn matching(rounds: usize) {
-    println!("General path: bodies of `Hub::router`, in one process without sockets.\n");
+    sockets::matching(rounds);
+    println!("\nGeneral path: bodies of `Hub::router`, in one process without sockets.\n");
     println!("| 1,000 templates | exact subscribers | µs an update to one | bytes a subscriber |");
     println!("|---|---:|---:|---:|");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     for (name, template) in KINDS {
         runtime.block_on(compare(name, template, rounds));
     }
-    sockets::matching(rounds);
     templates::matching(rounds);
 }
 
 async fn compare(name: &str, template: fn(usize) -> String, rounds: usize) {
     let mut crowds = Vec::new();
+    // The first crowds are gathered in memory that nobody had before.
+    let is_fresh = name == KINDS[0].0;
     for subscribers in SUBSCRIBERS {
-        crowds.push(Crowd::gather(subscribers, template).await);
+        crowds.push(Crowd::gather(subscribers, template, is_fresh).await);
     }
     let mut runs = vec![Vec::new(); crowds.len()];
     for round in 0..rounds {
@@ -49,7 +51,8 @@ async fn compare(name: &str, template: fn(usize) -> String, rounds: usize) {
     }
     for (crowd, runs) in crowds.iter().zip(&runs) {
         let us = median(runs.iter().map(|time| time.as_secs_f64() * 1e6 / UPDATES as f64));
-        println!("| {name} | {} | {us:.2} | {:.0} |", crowd.members.len(), crowd.bytes_per_subscriber);
+        let bytes = crowd.bytes_per_subscriber.map_or_else(String::new, |bytes| format!("{bytes:.0}"));
+        println!("| {name} | {} | {us:.2} | {bytes} |", crowd.members.len());
     }
 }
 
@@ -60,7 +63,7 @@ struct Crowd {
     /// They never have an event.
     others: Vec<Member>,
     woken: Arc<Woken>,
-    bytes_per_subscriber: f64,
+    bytes_per_subscriber: Option<f64>,
     published: usize,
 }
 
@@ -93,7 +96,7 @@ impl Wake for Bell {
 }
 
 impl Crowd {
-    async fn gather(subscribers: usize, template: fn(usize) -> String) -> Self {
+    async fn gather(subscribers: usize, template: fn(usize) -> String, is_fresh: bool) -> Self {
         let mut settings = Settings::default();
         settings.connections_max = usize::MAX;
         // No comment comes between.
@@ -101,7 +104,7 @@ impl Crowd {
         let hub = Hub::builder().settings(settings).build().await.expect("a hub");
         let woken = Arc::<Woken>::default();
         let mut crowd =
-            Self { hub, members: Vec::new(), others: Vec::new(), woken, bytes_per_subscriber: 0.0, published: 0 };
+            Self { hub, members: Vec::new(), others: Vec::new(), woken, bytes_per_subscriber: None, published: 0 };
         for number in 0..TEMPLATES {
             let member = crowd.subscribe(usize::MAX, &template(number)).await;
             crowd.others.push(member);
@@ -112,8 +115,8 @@ impl Crowd {
             let member = crowd.subscribe(number, &topic(number)).await;
             crowd.members.push(member);
         }
-        if subscribers > 0 {
-            crowd.bytes_per_subscriber = (process::memory_bytes("self") - before) / subscribers as f64;
+        if is_fresh && subscribers > 0 {
+            crowd.bytes_per_subscriber = Some((process::memory_bytes("self") - before) / subscribers as f64);
         }
         crowd
     }

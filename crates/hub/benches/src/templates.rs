@@ -13,7 +13,11 @@ const KINDS: [(&str, &str, &str); 4] = [
     ("users/N/{+any}", "users/N/orders/17", "users/N/or ders"),
     ("https://example.com/books/N/{id}", "https://example.com/books/N/12345", "https://example.com/books/N/1/2"),
     ("https://example.com/books/{id}/N", "https://example.com/books/12345/N", "https://example.com/books/1/2/N"),
-    ("https://example.com/books/N/{id}{?page}", "https://example.com/books/N/12345?page=1", "https://example.com/books/N/1/2"),
+    (
+        "https://example.com/books/N/{id}{?page}",
+        "https://example.com/books/N/12345?page=1",
+        "https://example.com/books/N/1/2",
+    ),
 ];
 
 pub fn matching(rounds: usize) {
@@ -33,7 +37,8 @@ pub fn matching(rounds: usize) {
             let topics: Vec<String> = (0..TEMPLATES).map(topic).collect();
             let round = || {
                 let started = Instant::now();
-                let matched = templates.iter().zip(&topics).filter(|(template, topic)| template.matches(black_box(topic)));
+                let matched =
+                    templates.iter().zip(&topics).filter(|(template, topic)| template.matches(black_box(topic)));
                 assert_eq!(matched.count(), if expected { TEMPLATES } else { 0 });
                 started.elapsed().as_nanos() as f64 / TEMPLATES as f64
             };

@@ -138,10 +138,16 @@ impl Model {
             }
             Step::Take { who, frames } => {
                 if let Some(reader) = self.readers.get_mut(*who).filter(|reader| reader.is_slow) {
-                    (0..*frames).for_each(|_| drop(reader.take()));
+                    for _ in 0..*frames {
+                        reader.take();
+                    }
                 }
             }
-            Step::Read => self.readers.iter_mut().filter(|reader| !reader.is_slow).for_each(|one| drop(one.read())),
+            Step::Read => {
+                for reader in self.readers.iter_mut().filter(|reader| !reader.is_slow) {
+                    reader.read();
+                }
+            }
             Step::Leave { who } => {
                 if let Some(reader) = self.readers.get_mut(*who) {
                     reader.body = None;
