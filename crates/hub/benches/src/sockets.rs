@@ -18,7 +18,7 @@ const UPDATES: usize = 2_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn matching(rounds: usize) {
-    println!("Shards: connections over loopback, {TOPICS} topics each.\n");
+    println!("\nShards: connections over loopback, {TOPICS} topics each.\n");
     println!("| exact topics | connections | CPU µs an update to one | wall µs | bytes a connection |");
     println!("|---:|---:|---:|---:|---:|");
     let mut crowds: Vec<_> = CONNECTIONS.map(Crowd::gather).into();
