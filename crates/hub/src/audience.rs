@@ -1,21 +1,33 @@
 //! The subscribers of the general path, and who wakes them.
 //!
-//! Each holds a [`Seat`]. One task, the herald, reads what is new in the log, once for all of them, and wakes those for
+//! Each holds a [`Seat`]. One task, the [`herald`], reads what is new in the log, once for all of them, and wakes those for
 //! whom there is something; it also keeps their time. So a subscriber that waits is a row in a table: it has no timer
-//! and no place in a channel, and an event that is not for it costs a look and not the waking of a task.
+//! and no place in a channel, and an event that is not for it costs it nothing. The index of the [`Groups`] says whom an
+//! event may be for; everybody else who waits has all that was told without being looked at.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+mod groups;
+mod news;
+mod seat;
+
+mod herald;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use herald::herald;
+pub(crate) use news::{News, join};
+
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use bytes::Bytes;
-use fanfare_log::{Batch, Position, ReadBudget, ReadError, Topics};
+use fanfare_log::{Position, Record};
 use slab::Slab;
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::limits::{AUDIENCE_SLICE, READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX, SEND_TIMEOUT};
+use crate::audience::groups::Groups;
+use crate::audience::seat::{Seat, Times};
+use crate::limits::{AUDIENCE_CALLS_MAX, AUDIENCE_SLICE, SEND_TIMEOUT, SLICE_TEMPLATES_MAX};
 use crate::settings::Settings;
 use crate::shard::{tick, ticks};
 use crate::shared::{Phase, Shared};
@@ -37,63 +49,21 @@ pub(crate) struct Audience(Mutex<Seats>);
 #[derive(Debug)]
 pub(crate) struct Seats {
     pub(crate) table: Slab<Seat>,
-    /// How far the herald has read.
+    groups: Groups,
+    /// How far the herald has read. Whoever is not so far reads for itself.
     pub(crate) heralded: Position,
+    /// Up to here everybody who waits was woken for whatever is for it. Behind `heralded` while the herald does that.
+    told: Position,
     /// What it read last.
     pub(crate) news: Option<Arc<News>>,
     pub(crate) now: u32,
     /// How many were woken and have not come yet.
     woken: usize,
+    /// How many are looked at in one go.
+    slice: usize,
     tick: Duration,
     heartbeat: u32,
     send_timeout: u32,
-}
-
-/// One subscriber.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    pub(crate) subscription: Subscription,
-    /// It was sent what is for it up to here.
-    pub(crate) cursor: Position,
-    /// Whom to wake, while it waits.
-    pub(crate) waker: Option<Waker>,
-    is_woken: bool,
-    /// When something was sent last.
-    pub(crate) sent_at: u32,
-    /// When it was woken, or took something to send, last. It is stuck if it does not come for more.
-    pub(crate) busy_since: u32,
-    /// When its stream ends: once the hub is stopping, or because its token ends.
-    pub(crate) leaves_at: u32,
-    /// When its token ends, and nothing may be sent any more.
-    pub(crate) expires_at: u32,
-    /// Ends its stream. Absent where the socket's own time-out does.
-    pub(crate) task: Option<Arc<OnceLock<AbortHandle>>>,
-}
-
-/// What is new: the records after one position.
-#[derive(Debug)]
-pub(crate) struct News {
-    pub(crate) from: Position,
-    pub(crate) batch: Batch,
-    /// The frames of all of it in one piece, for those who get all of it: put together by the first, shared by the rest.
-    whole: OnceLock<Bytes>,
-}
-
-impl News {
-    pub(crate) fn whole(&self) -> Bytes {
-        self.whole.get_or_init(|| join(self.batch.records.iter().map(|record| &record.frame))).clone()
-    }
-}
-
-/// Frames in one piece. A single one is shared, not copied.
-pub(crate) fn join<'a>(frames: impl Iterator<Item = &'a Bytes> + Clone) -> Bytes {
-    let mut two = frames.clone();
-    if let (Some(one), None) = (two.next(), two.next()) {
-        return one.clone();
-    }
-    let mut joined = Vec::with_capacity(frames.clone().map(Bytes::len).sum());
-    frames.for_each(|frame| joined.extend_from_slice(frame));
-    joined.into()
 }
 
 impl Audience {
@@ -101,10 +71,13 @@ impl Audience {
         let tick = tick(settings);
         Self(Mutex::new(Seats {
             table: Slab::new(),
+            groups: Groups::default(),
             heralded: tail,
+            told: tail,
             news: None,
             now: 0,
             woken: 0,
+            slice: AUDIENCE_SLICE,
             tick,
             heartbeat: ticks(settings.heartbeat, tick),
             send_timeout: ticks(SEND_TIMEOUT, tick),
@@ -133,8 +106,14 @@ impl Audience {
                 (leaves_at.min(expires_at.saturating_sub(1)), expires_at)
             }
         };
-        seats.table.insert(Seat {
-            subscription,
+        let Seats { table, groups, .. } = &mut *seats;
+        let entry = table.vacant_entry();
+        let number = entry.key();
+        let (group, place, selectors) = groups.join(subscription.selectors(), number as u32);
+        entry.insert(Seat {
+            subscription: subscription.sharing(selectors),
+            group,
+            place,
             cursor,
             waker: None,
             is_woken: false,
@@ -143,13 +122,14 @@ impl Audience {
             leaves_at: leaves_at.min(now.saturating_add(stay)),
             expires_at,
             task,
-        })
+        });
+        number
     }
 
     /// Does `visit` for every seat, a slice at a time, and wakes those for whom it gives a waker. Between slices others
     /// come to the table, and to the processor.
     async fn visit(&self, mut visit: impl FnMut(&mut Seat, &Times) -> Option<Waker>) {
-        let mut wakers = Vec::with_capacity(AUDIENCE_SLICE);
+        let mut wakers = Vec::new();
         let mut from = 0;
         loop {
             {
@@ -158,7 +138,7 @@ impl Audience {
                 if from >= end {
                     return;
                 }
-                let slice = from..end.min(from + AUDIENCE_SLICE);
+                let slice = from..end.min(from + seats.slice);
                 from = slice.end;
                 wakers.extend(slice.filter_map(|number| visit(seats.table.get_mut(number)?, &times)));
                 seats.woken += wakers.len();
@@ -169,7 +149,69 @@ impl Audience {
     }
 }
 
+/// A group that wants a record, and which one.
+type Call = (u32, u32);
+
 impl Audience {
+    /// Who wants the first of `records`, by group, and how many records those are.
+    async fn find(&self, records: &[Arc<Record>]) -> (Vec<Call>, usize) {
+        let (mut calls, mut wanted, mut found) = (Vec::new(), Vec::new(), 0);
+        loop {
+            {
+                let mut seats = self.seats();
+                let (mut looks, mut budget) = (seats.slice, SLICE_TEMPLATES_MAX);
+                while let Some(record) = records.get(found).filter(|_| looks > 0 && calls.len() < AUDIENCE_CALLS_MAX) {
+                    // What is not answered is asked again, and goes on where it was.
+                    if !seats.groups.interest.groups(&record.topics, &mut wanted, &mut budget) {
+                        break;
+                    }
+                    calls.extend(wanted.iter().map(|group| (*group, found as u32)));
+                    looks = looks.saturating_sub(record.topics.len());
+                    found += 1;
+                }
+            }
+            if found == records.len() || calls.len() >= AUDIENCE_CALLS_MAX {
+                calls.sort_unstable();
+                return (calls, found);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Wakes those members of the groups who wait and may see a record that is theirs, a slice at a time.
+    ///
+    /// Each group is gone through from the last to the first: the last takes the place of one that leaves meanwhile, so
+    /// that whoever was not looked at is always among those that are left. A number that another group has by now costs
+    /// its members a look.
+    async fn call(&self, calls: &[Call], records: &[Arc<Record>]) {
+        let mut groups = calls.chunk_by(|one, other| one.0 == other.0);
+        let mut current = groups.next();
+        let (mut until, mut wakers) = (usize::MAX, Vec::new());
+        while current.is_some() {
+            {
+                let mut seats = self.seats();
+                let (mut looks, times) = (seats.slice, seats.times());
+                let Seats { table, groups: held, woken, .. } = &mut *seats;
+                while let Some(calls) = current.filter(|_| looks > 0) {
+                    looks -= 1;
+                    let Some((place, number)) = calls.first().and_then(|call| held.last_of(call.0, until)) else {
+                        (current, until) = (groups.next(), usize::MAX);
+                        continue;
+                    };
+                    until = place;
+                    let wanted = calls.iter().filter_map(|call| records.get(call.1 as usize));
+                    let wanted = wanted.inspect(|_| looks = looks.saturating_sub(1));
+                    wakers.extend(table.get_mut(number as usize).and_then(|seat| seat.hear(wanted, &times)));
+                }
+                *woken += wakers.len();
+            }
+            wakers.drain(..).for_each(Waker::wake);
+            if current.is_some() {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// Waits until those who were woken have taken what there is. Whatever is published meanwhile goes out together
     /// after that, where a look at once would wake everybody for each event alone: at saturation a third of the cost.
     /// It is bounded, since one whose window is shut does not come.
@@ -185,167 +227,36 @@ impl Audience {
 /// Tasks that tokio surely runs before one that yielded comes again: it does so each 61, on each of its threads.
 const TASKS_A_TURN: usize = 32;
 
-/// The time, and how long things may take.
-struct Times {
-    now: u32,
-    heartbeat: u32,
-    send_timeout: u32,
-}
-
 impl Seats {
     /// The seat of a subscriber that comes to look.
     pub(crate) fn come(&mut self, number: usize) -> Option<&mut Seat> {
         let seat = self.table.get_mut(number)?;
-        seat.waker = None;
+        seat.come(self.told);
         self.woken -= usize::from(std::mem::take(&mut seat.is_woken));
         Some(seat)
     }
 
     pub(crate) fn leave(&mut self, number: usize) {
-        if let Some(seat) = self.table.try_remove(number) {
-            self.woken -= usize::from(seat.is_woken);
+        let Some(seat) = self.table.try_remove(number) else { return };
+        self.woken -= usize::from(seat.is_woken);
+        let moved = self.groups.leave(seat.group, seat.place);
+        if let Some(moved) = moved.and_then(|moved| self.table.get_mut(moved as usize)) {
+            moved.place = seat.place;
         }
     }
 
+    /// Up to where a subscriber was sent what is for it.
+    pub(crate) fn cursor(&self, number: usize) -> Option<Position> {
+        Some(self.table.get(number)?.cursor(self.told))
+    }
+
     fn times(&self) -> Times {
-        Times { now: self.now, heartbeat: self.heartbeat, send_timeout: self.send_timeout }
+        Times { now: self.now, told: self.told, heartbeat: self.heartbeat, send_timeout: self.send_timeout }
     }
 
     /// Whether a subscriber who was sent nothing since then is due a heartbeat.
     pub(crate) fn is_heartbeat_due(&self, sent_at: u32) -> bool {
         self.now - sent_at >= self.heartbeat
-    }
-}
-
-impl Seat {
-    /// Something is sent, and it comes for more when that is on its way.
-    pub(crate) fn sends_at(&mut self, now: u32) {
-        (self.sent_at, self.busy_since) = (now, now);
-    }
-
-    fn wake(&mut self, times: &Times) -> Option<Waker> {
-        let waker = self.waker.take()?;
-        self.busy_since = times.now;
-        self.is_woken = true;
-        Some(waker)
-    }
-
-    /// Wakes the subscriber if it waits and something in the batch is for it.
-    fn hear(&mut self, batch: &Batch, times: &Times) -> Option<Waker> {
-        self.waker.as_ref()?;
-        let is_for_it =
-            |record: &fanfare_log::Record| record.position > self.cursor && self.subscription.admits(record);
-        if batch.records.iter().any(|record| is_for_it(record)) {
-            return self.wake(times);
-        }
-        self.cursor = self.cursor.max(batch.end);
-        None
-    }
-
-    /// Wakes the subscriber if it is due, and ends it if it is stuck.
-    fn tick(&mut self, times: &Times) -> Option<Waker> {
-        let Times { now, heartbeat, send_timeout } = *times;
-        if self.waker.is_some() {
-            return if now - self.sent_at >= heartbeat || now >= self.leaves_at { self.wake(times) } else { None };
-        }
-        if now - self.busy_since > send_timeout
-            && let Some(task) = self.task.as_ref().and_then(|task| task.get())
-        {
-            tracing::debug!("a subscriber whose window stays shut is cut off");
-            task.abort();
-        }
-        None
-    }
-}
-
-/// Reads what is new, and keeps the time, as long as there is a hub.
-pub(crate) fn herald(hub: &Arc<Shared>) {
-    let (tail, phase) = (hub.tail.subscribe(), hub.phase.subscribe());
-    let herald = Herald { tick: tick(&hub.settings), start: Instant::now(), hub: Arc::downgrade(hub), tail, phase };
-    tokio::spawn(herald.run());
-}
-
-struct Herald {
-    hub: Weak<Shared>,
-    tail: watch::Receiver<Position>,
-    phase: watch::Receiver<Phase>,
-    tick: Duration,
-    start: Instant,
-}
-
-impl Herald {
-    async fn run(mut self) {
-        let mut interval = tokio::time::interval(self.tick);
-        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            // Both channels close with the hub.
-            tokio::select! {
-                changed = self.tail.changed() => if changed.is_err() { return },
-                changed = self.phase.changed() => {
-                    let Some(hub) = self.hub.upgrade().filter(|_| changed.is_ok()) else { return };
-                    self.tell_phase(&hub).await;
-                }
-                _ = interval.tick() => {}
-            }
-            let Some(hub) = self.hub.upgrade() else { return };
-            self.tell_news(&hub).await;
-            self.tell_time(&hub).await;
-        }
-    }
-
-    async fn tell_time(&self, hub: &Shared) {
-        let now = ticks(self.start.elapsed(), self.tick);
-        {
-            let mut seats = hub.audience.seats();
-            if seats.now >= now {
-                return;
-            }
-            seats.now = now;
-        }
-        hub.audience.visit(Seat::tick).await;
-    }
-
-    /// Everybody leaves at a moment of its own.
-    async fn tell_phase(&mut self, hub: &Shared) {
-        let phase = *self.phase.borrow_and_update();
-        let leave = |seat: &mut Seat, times: &Times| {
-            seat.leaves_at = seat.leaves_at.min(times.now.saturating_add(stay(hub, phase, self.tick)));
-            None
-        };
-        hub.audience.visit(leave).await;
-    }
-
-    async fn tell_news(&mut self, hub: &Shared) {
-        let tail = *self.tail.borrow_and_update();
-        loop {
-            let from = hub.audience.seats().heralded;
-            if from >= tail {
-                return;
-            }
-            match hub.log.read(from, Topics::All, NEWS_BUDGET) {
-                Ok(batch) => {
-                    let news = Arc::new(News { from, batch, whole: OnceLock::new() });
-                    {
-                        let mut seats = hub.audience.seats();
-                        seats.heralded = news.batch.end;
-                        seats.news = Some(news.clone());
-                    }
-                    hub.audience.visit(|seat, times| seat.hear(&news.batch, times)).await;
-                    hub.audience.wait_for_woken().await;
-                }
-                // Others find out for themselves how it is.
-                Err(error) => {
-                    if !matches!(error, ReadError::Expired) {
-                        tracing::error!(%error, "the log can't be read");
-                    }
-                    {
-                        let mut seats = hub.audience.seats();
-                        (seats.heralded, seats.news) = (tail, None);
-                    }
-                    hub.audience.visit(Seat::wake).await;
-                }
-            }
-        }
     }
 }
 
@@ -357,7 +268,3 @@ fn stay(hub: &Shared, phase: Phase, tick: Duration) -> u32 {
         Phase::Draining { window, .. } => ticks(hub.share_of(window), tick).saturating_sub(1),
     }
 }
-
-/// What the herald takes from the log at once.
-const NEWS_BUDGET: ReadBudget =
-    ReadBudget { records: READ_RECORDS_MAX, bytes: READ_BYTES_MAX, examined: READ_EXAMINED_MAX };

@@ -50,7 +50,7 @@ impl Delivery {
 
     /// Up to where the subscriber was sent what is for it, once it has all that this had for it.
     pub(crate) fn cursor(&self) -> Position {
-        self.hub.audience.seats().table.get(self.seat).map_or_else(|| *self.hub.tail.borrow(), |seat| seat.cursor)
+        self.hub.audience.seats().cursor(self.seat).unwrap_or_else(|| *self.hub.tail.borrow())
     }
 
     /// Whether what comes next is the rest of what was begun.

@@ -43,7 +43,11 @@ mod hub;
 mod recent_types;
 mod shared;
 
+mod interest;
 mod notice;
+
+#[cfg(test)]
+mod oracle;
 
 mod audience;
 mod delivery;

@@ -11,8 +11,8 @@ pub(crate) const ID_BYTES_MAX: usize = fanfare_server::cursor::ID_BYTES_MAX;
 /// An event type, in bytes. Types are names in programs.
 pub(crate) const TYPE_BYTES_MAX: usize = 1024;
 
-/// The program that a URI Template compiles to, in bytes of memory, and templates in one subscription. Ordinary ones
-/// take one or two KiB; `{x:9999}` alone would take a megabyte, and a request of 23 KB could ask for a thousand such.
+/// The program that a URI Template compiles to, in bytes of memory, and templates in one subscription. One variable
+/// needs none, and ordinary others take two to four KiB; `{x:9999}` alone would take a megabyte, and a request of 23 KB could ask for a thousand such.
 pub(crate) const TEMPLATE_PROGRAM_BYTES_MAX: usize = 32 << 10;
 pub(crate) const TEMPLATES_MAX: usize = 100;
 
@@ -28,6 +28,9 @@ pub(crate) const FRAME_BYTES_MAX: usize = 16 << 10;
 
 /// Subscribers on the general path that are looked at, and woken, before others get their turn: some 30 µs.
 pub(crate) const AUDIENCE_SLICE: usize = 256;
+
+/// What the herald notes of who wants which event before it wakes them: 8 bytes each. One event may be wanted by more.
+pub(crate) const AUDIENCE_CALLS_MAX: usize = 4096;
 
 /// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -214,10 +217,6 @@ pub(crate) const SLICE_REQUESTS_MAX: usize = 16;
 
 /// Runs of allowed events that one vectored write joins: the kernel copies so many descriptors without allocating twice.
 pub(crate) const RUNS_MAX: usize = 64;
-
-/// Topics for which a shard remembers which URI Templates match, and groups in those memories: some 20 MB at most.
-pub(crate) const RESOLVED_TOPICS_MAX: usize = 1 << 15;
-pub(crate) const RESOLVED_GROUPS_MAX: usize = 1 << 20;
 
 /// Subscribers that a shard has room for from the start, in memory that is not touched until they come: a table that
 /// grows from nothing leaves its smaller selves behind.

@@ -62,9 +62,9 @@ pub(crate) struct Selectors {
 }
 
 impl Selectors {
-    /// How many URI Templates are among them: those cost memory, and time for each topic.
-    pub(crate) fn templates(&self) -> usize {
-        self.templates.len()
+    /// The URI Templates among them: those cost memory, and time for each topic.
+    pub(crate) fn templates(&self) -> &[UriTemplate] {
+        &self.templates
     }
 
     /// Whether `*` is among them, and so nothing else matters.
@@ -75,11 +75,6 @@ impl Selectors {
     /// The topics that are selected by name.
     pub(crate) fn exact(&self) -> &TopicSet {
         &self.exact
-    }
-
-    /// Whether a URI Template among them selects `topic`.
-    pub(crate) fn templates_match(&self, topic: &str) -> bool {
-        self.templates.iter().any(|template| template.matches(topic))
     }
 
     /// Whether any of them selects any of `topics`.
@@ -98,7 +93,7 @@ impl Selectors {
     }
 
     fn match_one(&self, topic: &str) -> bool {
-        self.all || self.exact.contains(topic) || self.templates_match(topic)
+        self.all || self.exact.contains(topic) || self.templates.iter().any(|template| template.matches(topic))
     }
 }
 

@@ -25,7 +25,6 @@ mod wheel;
 mod buffer;
 mod grants;
 mod group;
-mod interest;
 mod subscriber;
 
 mod fanout;

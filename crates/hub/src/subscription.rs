@@ -36,6 +36,11 @@ impl Subscription {
         Self { member: member.map(Arc::new), ..self }
     }
 
+    /// Holds `selectors`, which are equal to its own, in their place.
+    pub(crate) fn sharing(self, selectors: Arc<Selectors>) -> Self {
+        Self { selectors, ..self }
+    }
+
     pub(crate) fn member(&self) -> Option<&Arc<Member>> {
         self.member.as_ref()
     }
@@ -70,6 +75,6 @@ pub(crate) fn read_budget(selectors: &Selectors) -> ReadBudget {
         records: READ_RECORDS_MAX,
         bytes: READ_BYTES_MAX,
         // Each template is asked of each topic of each record.
-        examined: READ_EXAMINED_MAX / (1 + selectors.templates()),
+        examined: READ_EXAMINED_MAX / (1 + selectors.templates().len()),
     }
 }

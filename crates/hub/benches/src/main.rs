@@ -12,6 +12,13 @@
 //!
 //! `PROTOCOL` is a part of a name, `SUBSCRIBERS` a number in place of 1000 and 4000, `OTHER` the path of this program
 //! built from another commit, whose hub then takes its turn too.
+//!
+//! ```text
+//! cargo run --release --manifest-path crates/hub/benches/Cargo.toml -- matching [ROUNDS]
+//! ```
+//!
+//! measures how the cost of an update to one subscriber grows with the subscribers that do not get it, on both paths,
+//! and URI Templates alone.
 
 mod protocol;
 
@@ -22,6 +29,25 @@ mod process;
 mod subscriber;
 
 mod run;
+
+mod matching;
+
+mod sockets;
+
+mod templates;
+
+// The hub's own, which are no part of what it offers.
+#[path = "../../src/limits.rs"]
+#[allow(dead_code, reason = "it has the limits of all modules")]
+mod limits;
+
+#[path = "../../src/topic.rs"]
+#[allow(dead_code, reason = "templates name its error")]
+mod topic;
+
+#[path = "../../src/uri_template.rs"]
+#[allow(dead_code, reason = "the index is not measured here")]
+mod uri_template;
 
 use crate::protocol::{PROTOCOLS, Protocol};
 use crate::run::{Figures, run};
@@ -35,6 +61,10 @@ fn main() {
     let argument = |at: usize| arguments.get(at).map_or("", String::as_str);
     if argument(0) == "serve" {
         return server::serve(argument(1), argument(2) == "tls");
+    }
+    if argument(0) == "matching" {
+        let rounds = argument(1).parse().unwrap_or(5);
+        return matching::matching(rounds);
     }
     let rounds: usize = if argument(0).is_empty() { 3 } else { argument(0).parse().expect("how many rounds") };
     let own = std::env::current_exe().expect("a program has a path");

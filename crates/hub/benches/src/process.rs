@@ -46,19 +46,23 @@ impl Server {
         Duration::from_nanos(threads.flatten().filter_map(|thread| time(thread.path())).sum())
     }
 
-    /// Its share of the memory without pages of files, which belong to no subscriber.
     pub fn memory_bytes(&self) -> f64 {
-        let rollup = std::fs::read_to_string(self.file("smaps_rollup")).expect("Linux");
-        let size = |name: &str| -> f64 {
-            let value = rollup.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
-            value.expect("a size").parse().expect("a number")
-        };
-        (size("Pss:") - size("Pss_File:")) * 1024.0
+        memory_bytes(&self.child.id().to_string())
     }
 
     fn file(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
     }
+}
+
+/// A process's share of the memory without pages of files, which belong to no subscriber.
+pub fn memory_bytes(process: &str) -> f64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{process}/smaps_rollup")).expect("Linux");
+    let size = |name: &str| -> f64 {
+        let value = rollup.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next());
+        value.expect("a size").parse().expect("a number")
+    };
+    (size("Pss:") - size("Pss_File:")) * 1024.0
 }
 
 impl Drop for Server {

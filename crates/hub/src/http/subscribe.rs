@@ -89,7 +89,7 @@ async fn stream(
     let cursor = cursor(&query, &head.headers)?;
     let texts: Vec<_> = selectors.iter().map(Selector::text).collect();
     let selectors: Selectors = selectors.into_iter().collect();
-    if selectors.templates() > TEMPLATES_MAX {
+    if selectors.templates().len() > TEMPLATES_MAX {
         return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
     }
     let start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;

@@ -1,6 +1,6 @@
 //! The subscribers of a shard, and how events come to them. No sockets are waited for here, and no clock is read.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use slab::Slab;
 
 use crate::cursor::Start;
 use crate::http::Accepted;
+use crate::interest::Interest;
 use crate::limits::{
     GROUP_BUFFER_BYTES_MAX, GROUP_BUFFERS_BYTES_MAX, READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX,
     SLICE_READS_MAX, SLICE_TEMPLATES_MAX, SLICE_VISITS_MAX, SPARE_BUFFERS_MAX, SUBSCRIBERS_ROOM,
@@ -19,7 +20,6 @@ use crate::shard::buffer::Buffer;
 use crate::shard::chunk;
 use crate::shard::grants::Grants;
 use crate::shard::group::Group;
-use crate::shard::interest::Interest;
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::{Behind, State, Subscriber};
 use crate::shard::tally::Tally;
@@ -36,7 +36,6 @@ pub(super) struct Fanout<S> {
     pub(super) hub: Arc<Shared>,
     pub(super) subscribers: Slab<Subscriber<S>>,
     pub(super) groups: Slab<Group>,
-    numbers: HashMap<Arc<Selectors>, u32>,
     pub(super) grants: Grants,
     interest: Interest,
     /// Up to here every event is in the buffers of its groups.
@@ -83,7 +82,6 @@ impl<S: Socket> Fanout<S> {
             hub,
             subscribers: Slab::with_capacity(SUBSCRIBERS_ROOM),
             groups: Slab::new(),
-            numbers: HashMap::new(),
             grants: Grants::default(),
             interest: Interest::default(),
             followed,
@@ -159,11 +157,10 @@ impl<S: Socket> Fanout<S> {
 
     /// The group of `selectors`, a new one if there is none.
     fn group(&mut self, selectors: &Arc<Selectors>) -> u32 {
-        if let Some(group) = self.numbers.get(selectors) {
-            return *group;
+        if let Some(group) = self.interest.number(selectors) {
+            return group;
         }
         let group = self.groups.insert(Group::new(selectors.clone(), self.followed)) as u32;
-        self.numbers.insert(selectors.clone(), group);
         self.interest.add(group, selectors);
         group
     }
@@ -398,7 +395,6 @@ impl<S: Socket> Fanout<S> {
         }
         let group = self.groups.remove(number as usize);
         self.interest.remove(number, &group.selectors);
-        self.numbers.remove(&group.selectors);
     }
 }
 

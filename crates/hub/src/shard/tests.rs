@@ -3,25 +3,20 @@
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_log::{Position, Retention};
-use fanfare_wire::{Decoded, Decoder};
+use fanfare_log::Retention;
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
-use crate::cursor::Cursor;
-use crate::grant::Grant;
 use crate::http::Accepted;
 use crate::limits::{GROUP_BUFFERS_BYTES_MAX, SLICE_SENDS_MAX};
+use crate::oracle::{Expected, Oracle, Since};
 use crate::run::Open;
-use crate::selector::{Selector, Selectors};
 use crate::shard::fanout::{Ending, Fanout};
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::State;
-use crate::subscription::Subscription;
-use crate::{GAP_TYPE, Hub, Settings, Topic, Update};
+use crate::{Hub, Settings};
 
 /// A socket that takes as many bytes as the test allows.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +64,7 @@ impl Socket for Script {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Accept { selectors: usize, grant: usize, from: From, room: usize, left: Option<u32> },
+    Accept { selectors: usize, grant: usize, from: Since, room: usize, left: Option<u32> },
     Publish { topics: Vec<usize>, is_private: bool, size: usize, count: usize },
     Room { who: usize, bytes: usize },
     Close { who: usize },
@@ -79,20 +74,9 @@ enum Step {
     Tick { count: u32 },
 }
 
-#[derive(Debug, Clone, Copy)]
-enum From {
-    Tail,
-    Earliest,
-    After(usize),
-}
-
-const TOPICS: [&str; 4] = ["a", "b", "c/1", "c/2"];
-const SELECTORS: [&[&str]; 6] = [&["*"], &["a"], &["b", "a"], &["c/{x}"], &["{x}"], &["c/1", "c/{x}"]];
-const GRANTS: [&[&str]; 4] = [&[], &["a"], &["c/{x}"], &["*"]];
-
 fn step() -> impl Strategy<Value = Step> {
     let room = prop_oneof![4 => Just(usize::MAX / 2), 2 => 0_usize..400, 1 => 400_usize..5000];
-    let from = prop_oneof![Just(From::Tail), Just(From::Earliest), (0_usize..200).prop_map(From::After)];
+    let from = prop_oneof![Just(Since::Tail), Just(Since::Earliest), (0_usize..200).prop_map(Since::After)];
     let size = prop_oneof![12 => 0_usize..60, 3 => 60_usize..3000, 1 => Just(400_000_usize)];
     let count = prop_oneof![4 => Just(1_usize), 2 => 2_usize..6, 1 => 30_usize..70];
     prop_oneof![
@@ -115,20 +99,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-struct Published {
-    topics: Vec<Arc<str>>,
-    is_private: bool,
-    data: String,
-}
-
 /// A subscriber as the oracle sees it.
 struct Seen {
     number: u32,
     wire: Script,
-    selectors: Selectors,
-    may_see: Selectors,
-    /// It has, or may not have, everything up to this offset.
-    start: u64,
+    expected: Expected,
     /// The tick at which its token ends.
     expires: Option<u32>,
     is_open: bool,
@@ -137,13 +112,9 @@ struct Seen {
 struct Model {
     hub: Hub,
     fanout: Fanout<Script>,
-    published: Vec<Published>,
+    oracle: Oracle,
     seen: Vec<Seen>,
     now: u32,
-}
-
-fn selectors(texts: &[&str]) -> Selectors {
-    texts.iter().map(|text| Selector::parse(text).unwrap()).collect()
 }
 
 impl Model {
@@ -154,7 +125,7 @@ impl Model {
         let hub = Hub::builder().settings(settings).memory(retention).seed(1).build();
         let hub = hub.now_or_never().unwrap().unwrap();
         let fanout = Fanout::new(hub.shared.clone(), Duration::from_secs(1), 1);
-        Self { hub, fanout, published: Vec::new(), seen: Vec::new(), now: 0 }
+        Self { hub, fanout, oracle: Oracle::default(), seen: Vec::new(), now: 0 }
     }
 
     fn run(&mut self, step: &Step) {
@@ -179,58 +150,31 @@ impl Model {
         self.notice_ends();
     }
 
-    fn accept(&mut self, picked: usize, grant: usize, from: From, room: usize) {
+    fn accept(&mut self, picked: usize, grant: usize, from: Since, room: usize) {
         self.accept_for(picked, grant, from, room, None);
     }
 
     /// Lets somebody in whose token ends in so many seconds, which are ticks here.
-    fn accept_for(&mut self, picked: usize, grant: usize, from: From, room: usize, left: Option<u32>) {
-        let log = &*self.hub.shared.log;
-        let text = match from {
-            From::Tail => None,
-            From::Earliest => Some("earliest".to_owned()),
-            From::After(offset) => {
-                let tail = log.span().tail;
-                let offset = offset as u64 % (tail.offset + 1);
-                Some(Position { offset, ..tail }.to_string())
-            }
-        };
-        let start = Cursor::parse(text.as_deref()).unwrap().locate(log, |_| true).unwrap();
+    fn accept_for(&mut self, picked: usize, grant: usize, from: Since, room: usize, left: Option<u32>) {
+        let start = from.locate(&self.hub);
         let wire = Script::default();
         wire.0.borrow_mut().room = room;
-        let may_see = selectors(GRANTS[grant]);
-        let wanted = selectors(SELECTORS[picked]);
-        let grant = Arc::new(Grant::new(Selectors::default(), may_see.clone()));
-        let at = start.after.offset;
-        let subscription =
-            Subscription::new(wanted.clone(), grant).for_at_most(left.map(|left| Duration::from_secs(left.into())));
+        let expected = Expected::new(picked, grant, &start);
+        let subscription = expected.subscription().for_at_most(left.map(|left| Duration::from_secs(left.into())));
         let (open, _) = Open::new(&self.hub.shared);
         let accepted = Accepted { subscription, start, news: None };
         let number = self.fanout.subscribe(wire.clone(), open, HEAD, accepted);
         self.seen.push(Seen {
             number: number.unwrap_or(u32::MAX),
             wire,
-            selectors: wanted,
-            may_see,
-            start: at,
+            expected,
             expires: left.map(|left| self.now + left),
             is_open: number.is_some(),
         });
     }
 
     fn publish(&mut self, topics: &[usize], is_private: bool, size: usize) {
-        let data = format!("{} {}", self.published.len() + 1, "x".repeat(size));
-        let mut topics = topics.iter().map(|topic| Topic::new(TOPICS[*topic]).unwrap());
-        let mut update = Update::new(topics.next().unwrap(), data.clone());
-        for topic in topics {
-            update = update.with_alternate(topic);
-        }
-        if is_private {
-            update = update.private();
-        }
-        let topics = update.topics().iter().map(|topic| topic.shared().clone()).collect();
-        self.hub.publish(update).now_or_never().unwrap().unwrap();
-        self.published.push(Published { topics, is_private, data });
+        self.oracle.publish(&self.hub, topics, is_private, size);
     }
 
     fn give_room(&mut self, who: usize, bytes: usize) {
@@ -309,12 +253,7 @@ impl Model {
         self.seen.iter().for_each(|one| self.check_one(one, is_complete));
     }
 
-    fn wants(&self, one: &Seen, offset: u64) -> bool {
-        let event = &self.published[offset as usize - 1];
-        one.selectors.match_any(&event.topics) && (!event.is_private || one.may_see.match_any(&event.topics))
-    }
-
-    /// What one subscriber received is what it should have, in order, with nothing left out in silence.
+    /// What one subscriber received is what it should have.
     fn check_one(&self, one: &Seen, is_complete: bool) {
         let received = &one.wire.0.borrow().received;
         let Some(chunks) = received.strip_prefix(HEAD) else {
@@ -322,49 +261,7 @@ impl Model {
             return;
         };
         let (body, has_ended) = unchunk(chunks);
-        let mut decoder = Decoder::new();
-        let mut rest = &body[..];
-        // Everything up to here was received, or is not for it.
-        let mut done = one.start;
-        while let Some(decoded) = decoder.decode(&mut rest) {
-            let Decoded::Event(message) = decoded else { continue };
-            let position: Position = message.last_event_id.parse().unwrap();
-            if message.event_type == GAP_TYPE {
-                done = self.check_gap(one, done, message.data, position);
-                continue;
-            }
-            let offset = position.offset;
-            assert!(offset > done, "{offset} comes after {done}");
-            for passed in done + 1..offset {
-                assert!(!self.wants(one, passed), "{passed} was passed over");
-            }
-            assert!(self.wants(one, offset), "{offset} is not for it");
-            assert_eq!(message.data, self.published[offset as usize - 1].data);
-            done = offset;
-        }
-        if is_complete && one.is_open && !has_ended {
-            for missing in done + 1..=self.published.len() as u64 {
-                assert!(!self.wants(one, missing), "{missing} did not come");
-            }
-        }
-    }
-
-    /// A gap is told only to who has lost something, and goes from the last event to the oldest one kept.
-    fn check_gap(&self, one: &Seen, done: u64, data: &str, id: Position) -> u64 {
-        let gap: serde_json::Value = serde_json::from_str(data).unwrap();
-        let reason = gap["reason"].as_str().unwrap();
-        let requested: Position = gap["requested"].as_str().unwrap().parse().unwrap();
-        if reason == "lagged" {
-            for passed in done + 1..=requested.offset {
-                assert!(!self.wants(one, passed), "{passed} was passed over before a gap");
-            }
-            assert!(requested.offset < id.offset, "nothing is missing");
-            let oldest = gap["oldest"].as_str().map(|oldest| oldest.parse::<Position>().unwrap().offset);
-            assert_eq!(oldest, Some(id.offset + 1), "it goes on with the oldest event kept");
-        } else {
-            assert_eq!((reason, done), ("expired", one.start));
-        }
-        id.offset
+        self.oracle.check(&one.expected, &body, is_complete && one.is_open && !has_ended);
     }
 }
 
@@ -425,7 +322,7 @@ proptest! {
 }
 
 fn accept_everybody(model: &mut Model, count: usize) {
-    (0..count).for_each(|_| model.accept(1, 0, From::Tail, usize::MAX / 2));
+    (0..count).for_each(|_| model.accept(1, 0, Since::Tail, usize::MAX / 2));
 }
 
 #[test]
@@ -471,15 +368,15 @@ fn a_crowd_that_blocks_holds_nothing_and_catches_up() {
 fn who_joins_after_the_last_member_left_misses_nothing() {
     in_a_runtime(|| {
         let mut model = Model::new(true);
-        model.accept(1, 0, From::Tail, 0);
-        model.accept(1, 0, From::Tail, usize::MAX / 2);
+        model.accept(1, 0, Since::Tail, 0);
+        model.accept(1, 0, Since::Tail, usize::MAX / 2);
         model.publish(&[0], false, 1);
         model.fanout.follow();
         model.close(1);
         model.publish(&[0], false, 1);
         model.fanout.follow();
         model.fanout.slice(1);
-        model.accept(1, 0, From::After(1), usize::MAX / 2);
+        model.accept(1, 0, Since::After(1), usize::MAX / 2);
         model.settle();
         model.check(true);
     });
@@ -513,9 +410,9 @@ fn nobody_leaves_before_what_was_acknowledged() {
 fn a_stream_ends_cleanly_before_its_token_and_is_cut_when_it_can_not() {
     in_a_runtime(|| {
         let mut model = Model::new(true);
-        (0..50).for_each(|_| model.accept_for(1, 0, From::Tail, usize::MAX / 2, Some(100)));
+        (0..50).for_each(|_| model.accept_for(1, 0, Since::Tail, usize::MAX / 2, Some(100)));
         // Its socket takes the head, and no event.
-        model.accept_for(1, 0, From::Tail, 300, Some(100));
+        model.accept_for(1, 0, Since::Tail, 300, Some(100));
         model.publish(&[0], false, 1000);
         model.run_until_idle();
         let open = |model: &Model| model.seen.iter().filter(|one| one.is_open).count();
@@ -547,8 +444,8 @@ fn a_stream_ends_cleanly_before_its_token_and_is_cut_when_it_can_not() {
 fn a_drain_ends_streams_before_their_tokens_and_a_token_before_the_drain() {
     in_a_runtime(|| {
         let mut model = Model::new(true);
-        model.accept_for(1, 0, From::Tail, usize::MAX / 2, Some(1000));
-        model.accept_for(1, 0, From::Tail, usize::MAX / 2, Some(5));
+        model.accept_for(1, 0, Since::Tail, usize::MAX / 2, Some(1000));
+        model.accept_for(1, 0, Since::Tail, usize::MAX / 2, Some(5));
         model.fanout.drain(100);
         for ticks in [5, 96] {
             model.tick(ticks);

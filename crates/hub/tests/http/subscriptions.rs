@@ -170,10 +170,10 @@ async fn news_that_is_no_more_known_is_told_as_a_gap_and_the_log_goes_on() {
     publish(&hub, "a", "after").await;
     let request = hub.get(&format!("{HUB}?{EACH}&topic=a")).bearer_auth(subscriber(&[ALL]));
     let mut watcher = Subscriber::new(request.header("Last-Event-ID", &stale).send().await.unwrap());
-    assert_eq!(watcher.data(1).await, ["after"]);
     let gap = watcher.next().await.unwrap();
-    assert_eq!(gap.event_type, "fanfare-gap");
+    assert_eq!((gap.event_type.as_str(), &gap.id), ("fanfare-gap", &id));
     assert_eq!(serde_json::from_str::<Value>(&gap.data).unwrap()["reason"], "lagged");
+    assert_eq!(watcher.data(1).await, ["after"]);
 }
 
 #[tokio::test]
