@@ -36,7 +36,13 @@ impl Cursor {
     pub(crate) fn locate(&self, log: &dyn Log, grant: &Grant) -> Result<Start, ReadError> {
         let span = log.span();
         let (text, position) = match self {
-            Self::Tail => return Ok(Start { is_tail: true, ..Start::at(span.tail, span.tail.to_string()) }),
+            Self::Tail => {
+                return Ok(Start {
+                    is_tail: true,
+                    tells_position: true,
+                    ..Start::at(span.tail, span.tail.to_string())
+                });
+            }
             Self::Earliest => return Ok(Start::at(span.start, EARLIEST.to_owned())),
             Self::After(text, Some(position)) => (text, Some(*position)),
             Self::After(text, None) => {
@@ -81,11 +87,13 @@ pub(crate) struct Start {
     pub(crate) gap: Option<Gap>,
     /// It is wherever the tail was, which the subscriber can't know.
     pub(crate) is_tail: bool,
+    /// The stream begins with the position, as an id without an event.
+    pub(crate) tells_position: bool,
 }
 
 impl Start {
     fn at(after: Position, header: String) -> Self {
-        Self { after, header, gap: None, is_tail: false }
+        Self { after, header, gap: None, is_tail: false, tells_position: false }
     }
 }
 

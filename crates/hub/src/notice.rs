@@ -10,12 +10,9 @@ use crate::shared::Shared;
 pub const GAP_TYPE: &str = "fanfare-gap";
 
 impl Shared {
-    /// Appends what a subscriber is told before any event: a gap, or else where it is if it can't know.
-    ///
-    /// Without the position a subscriber that loses the connection before its first event would come back without a
-    /// cursor, and miss in silence what was published meanwhile. An id without data is no event (P9).
+    /// Appends what a subscriber is told before any event: a gap, or else where it is.
     pub(crate) fn greet(&self, start: &Start, out: &mut Vec<u8>) {
-        if start.is_tail
+        if start.tells_position
             && let Some(id) = id_of(start.after)
         {
             fanfare_wire::encode_id(&id, out);

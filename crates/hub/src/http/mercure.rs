@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, Uri};
 
 use crate::http::form::Form;
+use crate::http::subscribe::Greeting;
 use crate::http::{Problem, access, publish, subscribe};
 use crate::update::Attributes;
 use crate::{Hub, Update};
@@ -19,7 +20,7 @@ pub(crate) async fn subscribe(State(hub): State<Hub>, head: Parts) -> Response {
         }
         selectors => Ok(selectors),
     };
-    subscribe::respond(&hub, &head, selectors).await
+    subscribe::respond(&hub, &head, Greeting::Nothing, selectors).await
 }
 
 /// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the

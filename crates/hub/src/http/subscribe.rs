@@ -22,6 +22,17 @@ use crate::presence::{Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 
+/// What a subscriber without a cursor is told first, which can't know where it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// The position, as an id without data, which is no event (P9). Without it a subscriber that loses the connection before its
+    /// first event would come back without a cursor, and miss in silence what was published meanwhile.
+    Position,
+    /// Nothing. `@microsoft/fetch-event-source`, which Mercure recommends, makes a message of a block that has no data,
+    /// and an application that parses each message's data fails on it.
+    Nothing,
+}
+
 /// `GET /events?topic=…`: the selectors of the query, or everything.
 pub(crate) async fn any(State(hub): State<Hub>, head: Parts) -> Response {
     let selectors = |query: &Form| {
@@ -31,7 +42,7 @@ pub(crate) async fn any(State(hub): State<Hub>, head: Parts) -> Response {
         }
         Ok(selectors)
     };
-    respond(&hub, &head, selectors).await
+    respond(&hub, &head, Greeting::Position, selectors).await
 }
 
 /// `GET /events/{topic}`: the one topic, and the selectors of the query beside it.
@@ -41,7 +52,7 @@ pub(crate) async fn one(State(hub): State<Hub>, head: Parts) -> Response {
         selectors.push(Selector::exact(plain::topic_of(&head.uri)?));
         Ok(selectors)
     };
-    respond(&hub, &head, selectors).await
+    respond(&hub, &head, Greeting::Position, selectors).await
 }
 
 /// The selectors that the query's `topic` parameters name.
@@ -53,9 +64,10 @@ pub(crate) fn parse_selectors(query: &Form) -> Result<Vec<Selector>, Problem> {
 pub(crate) async fn respond(
     hub: &Hub,
     head: &Parts,
+    greeting: Greeting,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Response {
-    stream(hub, head, selectors).await.unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
+    stream(hub, head, greeting, selectors).await.unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
 }
 
 /// Says no. A browser's `EventSource` gives up for good on anything but 200, so one that is refused only for now is
@@ -72,6 +84,7 @@ pub(crate) fn refuse(hub: &Hub, headers: &HeaderMap, problem: &Problem) -> Respo
 async fn stream(
     hub: &Hub,
     head: &Parts,
+    greeting: Greeting,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Result<Response, Problem> {
     // Streams of HTTP/2 are more than the connections that are counted at the door.
@@ -92,7 +105,8 @@ async fn stream(
     if selectors.templates() > TEMPLATES_MAX {
         return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
     }
-    let start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
+    let mut start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
+    start.tells_position &= greeting == Greeting::Position;
     let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
     let presence = hub.shared.presence.as_ref();
     let taker = head.extensions.get::<TakesOver>();
