@@ -13,7 +13,7 @@ fn a_subscriber_goes_on_where_it_was_after_a_restart_of_the_hub() {
     let update = |number: usize| {
         let topics = [format!("books/{number}"), format!("users/42/books/{number}")];
         // Without a wait of its own a client waits for seconds.
-        json!({ "topics": topics, "data": number.to_string(), "private": number % 2 == 0, "id": format!("update-{number}"), "retry": 50 })
+        json!({ "topics": topics, "data": number.to_string(), "private": number.is_multiple_of(2), "id": format!("update-{number}"), "retry": 50 })
     };
     let url = format!("{}?topic=books/{{id}}", endpoint(&first));
     let token = token(&["--subscribe", "users/42/{+any}"]);

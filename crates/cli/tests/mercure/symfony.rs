@@ -57,7 +57,7 @@ fn topics_and_grants_decide_what_arrives() {
         update(&["https://example.com/authors/1"], false, "of another topic"),
         update(&[&one], true, "private"),
         update(&both, true, "private, for user 42"),
-        update(&[&one, &both[0]], false, "on two topics that were asked for"),
+        update(&[&one, both[0]], false, "on two topics that were asked for"),
     ];
     let data = |topics: &str, grant: &str| -> Vec<String> {
         received(topics, grant, &updates).iter().map(|event| event[1].as_str().unwrap().to_owned()).collect()
