@@ -236,13 +236,22 @@ impl Seats {
         Some(seat)
     }
 
-    pub(crate) fn leave(&mut self, number: usize) {
-        let Some(seat) = self.table.try_remove(number) else { return };
+    /// Gives up a seat. Whoever calls drops what was in it when the table is free again: it may be the last of a
+    /// subscription, which others are told of then.
+    #[must_use]
+    pub(crate) fn leave(&mut self, number: usize) -> Option<Seat> {
+        let seat = self.table.try_remove(number)?;
         self.woken -= usize::from(seat.is_woken);
         let moved = self.groups.leave(seat.group, seat.place);
         if let Some(moved) = moved.and_then(|moved| self.table.get_mut(moved as usize)) {
             moved.place = seat.place;
         }
+        Some(seat)
+    }
+
+    /// Whether the token of a subscriber has ended.
+    pub(crate) fn is_expired(&self, number: usize) -> bool {
+        self.table.get(number).is_none_or(|seat| self.now >= seat.expires_at)
     }
 
     /// Up to where a subscriber was sent what is for it.

@@ -3,9 +3,9 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use fanfare_log::Timestamp;
 use serde_json::value::RawValue;
 
+use crate::clock::Clock;
 use crate::grant::Grant;
 use crate::grants::Grants;
 use crate::limits::STREAM_LIFE_MIN;
@@ -42,24 +42,26 @@ impl Authorization {
     }
 
     /// What whoever publishes with `token` may do.
-    pub(crate) async fn publisher(&self, token: Option<&str>, now: Timestamp) -> Result<Arc<Grant>, Refused> {
+    pub(crate) async fn publisher(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Arc<Grant>, Refused> {
         let Some(tokens) = self.tokens() else { return Ok(everything()) };
         // A key that is for subscribers alone lets nobody publish.
         let verifier = tokens.publisher.as_ref().ok_or(Refused::NobodyPublishes)?;
-        let claims = verifier.verify(token.ok_or(Refused::NoToken)?, now).await?;
+        let claims = verifier.verify(token.ok_or(Refused::NoToken)?, clock.now()).await?;
         Ok(tokens.grants.of(claims.selectors)?)
     }
 
     /// What whoever subscribes with `token` may see, and for how long.
-    pub(crate) async fn subscriber(&self, token: Option<&str>, now: Timestamp) -> Result<Access, Refused> {
+    pub(crate) async fn subscriber(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Access, Refused> {
         let Some(tokens) = self.tokens() else { return Ok(Access::lasting(everything())) };
         let Some(token) = token else {
             return if tokens.anonymous { Ok(Access::lasting(public_only())) } else { Err(Refused::NoToken) };
         };
         let claims = match tokens.subscriber.as_ref().or(tokens.publisher.as_ref()) {
-            Some(verifier) => verifier.verify(token, now).await?,
+            Some(verifier) => verifier.verify(token, clock.now()).await?,
             None => return Err(TokenError::Signature.into()),
         };
+        // Keys may have had to be waited for.
+        let now = clock.now();
         let left = claims.expires().map(|expires| Duration::from_millis(expires.0.saturating_sub(now.0)));
         if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
             return Err(TokenError::Expired.into());

@@ -162,7 +162,15 @@ impl Body for Delivery {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if !self.chunk.is_empty() {
-            self.sends(&mut self.hub.audience.seats());
+            let mut seats = self.hub.audience.seats();
+            if seats.is_expired(self.seat) {
+                drop(seats);
+                // Half an event, which no client takes for one.
+                self.chunk.clear();
+                self.has_ended = true;
+            } else {
+                self.sends(&mut seats);
+            }
         } else if !self.has_ended {
             match self.next(context) {
                 Next::Chunk(chunk) => self.chunk = chunk,
@@ -190,7 +198,8 @@ impl Body for Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        self.hub.audience.seats().leave(self.seat);
+        let seat = self.hub.audience.seats().leave(self.seat);
+        drop(seat);
         self.hub.counters.subscribers.dec();
     }
 }

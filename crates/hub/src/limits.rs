@@ -99,9 +99,11 @@ pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) const NEWS_MAX: usize = 8192;
 pub(crate) const NEWS_BYTES_MAX: usize = 8 << 20;
 
-/// News that one watcher looks at in its turn, and subscribers that a list reads under the lock at once.
+/// News that one watcher looks at in its turn, subscribers that a list reads under the lock at once, and what of the list
+/// is put together at once, in bytes.
 pub(crate) const NEWS_READ_MAX: usize = 256;
 pub(crate) const SUBSCRIBERS_READ_MAX: usize = 256;
+pub(crate) const SUBSCRIBERS_PAGE_BYTES: usize = 64 << 10;
 
 /// A token, in bytes, before it is looked at: more than a cookie can hold, and half of the head of a request.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 << 10;

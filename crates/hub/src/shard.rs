@@ -84,7 +84,9 @@ impl Shards {
             let remote = driver.remote().clone();
             hub.shared.bells.add(remote.bell.clone());
             shards.remotes.push(remote);
+            let gone = Gone(driver.remote().clone());
             std::thread::Builder::new().name(format!("fanfare-shard-{number}")).spawn(move || {
+                let _gone = gone;
                 if let Err(error) = driver.run() {
                     tracing::error!(%error, "a shard has failed");
                 }
@@ -126,6 +128,15 @@ impl Shards {
     }
 }
 
+/// Says that a shard has ended, however that came: nobody waits for it any more, or gives it anything.
+struct Gone(Arc<Remote>);
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
 /// The way back to the shards.
 #[derive(Debug)]
 pub(crate) struct Returns(Vec<Arc<Remote>>, AtomicUsize);
@@ -133,8 +144,9 @@ pub(crate) struct Returns(Vec<Arc<Remote>>, AtomicUsize);
 impl Returns {
     /// Gives a connection to a shard, whose next request was read and is a plain subscription. The shards take turns.
     pub(crate) fn give(&self, connection: HandOver) {
-        let turn = self.1.fetch_add(1, Ordering::Relaxed);
-        if let Some(remote) = self.0.get(turn % self.0.len().max(1)) {
+        let turn = self.1.fetch_add(1, Ordering::Relaxed) % self.0.len().max(1);
+        let (after, from) = self.0.split_at(turn.min(self.0.len()));
+        if let Some(remote) = from.iter().chain(after).find(|remote| !remote.is_stopped()) {
             remote.give(connection);
         }
     }

@@ -51,7 +51,10 @@ impl Cursor {
     pub fn locate(&self, log: &dyn Log, may_know: impl FnOnce(&Record) -> bool) -> Result<Start, ReadError> {
         let span = log.span();
         let (text, position) = match self {
-            Self::Tail => return Ok(Start { is_tail: true, ..Start::at(span.tail, span.tail.to_string()) }),
+            Self::Tail => {
+                let start = Start::at(span.tail, span.tail.to_string());
+                return Ok(Start { is_tail: true, tells_position: true, ..start });
+            }
             Self::Earliest => return Ok(Start::at(span.start, EARLIEST.to_owned())),
             Self::After(text, Some(position)) => (text, Some(*position)),
             Self::After(text, None) => {
@@ -92,19 +95,21 @@ pub struct Start {
     pub gap: Option<Gap>,
     /// It is wherever the tail was, which the subscriber can't know.
     pub is_tail: bool,
+    /// The stream begins with the position, as an id without an event.
+    pub tells_position: bool,
 }
 
 impl Start {
     fn at(after: Position, header: String) -> Self {
-        Self { after, header, gap: None, is_tail: false }
+        Self { after, header, gap: None, is_tail: false, tells_position: false }
     }
 
-    /// Appends where the subscriber is, if it can't know.
+    /// Appends where the subscriber is, if it is to be told.
     ///
     /// Without the position a subscriber that loses the connection before its first event would come back without a
     /// cursor, and miss in silence what was published meanwhile. An id without data is no event (P9).
     pub fn greet(&self, out: &mut Vec<u8>) {
-        if self.is_tail
+        if self.tells_position
             && let Some(id) = id_of(self.after)
         {
             fanfare_wire::encode_id(&id, out);

@@ -31,14 +31,14 @@ async fn the_headers_are_those_that_browsers_and_proxies_need() {
 async fn the_first_bytes_come_before_any_event() {
     let body = EventStream::new(stream::pending()).retry(Duration::from_secs(1)).response().into_body();
     let mut body = pin!(body);
-    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n\nretry: 1000\n\n"));
+    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\nretry: 1000\n\n"));
 }
 
 #[tokio::test]
 async fn events_that_are_ready_together_are_one_chunk() {
     let body = EventStream::new(stream::iter(["a", "", "b\nc"]).map(Event::data)).response().into_body();
     let mut body = pin!(body);
-    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n\n"));
+    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n"));
     assert_eq!(next_chunk(&mut body).await.as_deref(), Some("data: a\n\ndata: \n\ndata: b\ndata: c\n\n"));
     assert_eq!(next_chunk(&mut body).await, None);
     assert!(http_body::Body::is_end_stream(&*body));
@@ -71,7 +71,7 @@ async fn a_comment_comes_when_nothing_was_sent_for_the_interval() {
         let chunk = next_chunk(&mut body).await.unwrap();
         seen.push((start.elapsed().as_secs(), chunk));
     }
-    let expected = [(0, ":\n\n"), (10, "data: 0\n\n"), (25, ":\n\n"), (40, ":\n\n"), (45, "data: 1\n\n")];
+    let expected = [(0, ":\n"), (10, "data: 0\n\n"), (25, ":\n"), (40, ":\n"), (45, "data: 1\n\n")];
     assert_eq!(seen, expected.map(|(at, chunk)| (at, chunk.to_owned())));
 }
 
@@ -80,7 +80,7 @@ async fn what_came_before_a_failure_is_sent() {
     let events = stream::iter([Ok(Event::data("a")), Err("the database is gone")]);
     let body = EventStream::fallible(events).response().into_body();
     let mut body = pin!(body);
-    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n\n"));
+    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n"));
     assert_eq!(next_chunk(&mut body).await.as_deref(), Some("data: a\n\n"));
     assert_eq!(body.frame().await.unwrap().unwrap_err(), "the database is gone");
     assert!(body.frame().await.is_none());
@@ -91,7 +91,7 @@ async fn it_ends_when_it_is_told_to_and_not_before_what_is_ready_was_sent() {
     let events = stream::iter(["a", "b"]).map(Event::data).chain(stream::pending());
     let body = EventStream::new(events).until(std::future::ready(())).response().into_body();
     let mut body = pin!(body);
-    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n\n"));
+    assert_eq!(next_chunk(&mut body).await.as_deref(), Some(":\n"));
     assert_eq!(next_chunk(&mut body).await.as_deref(), Some("data: a\n\ndata: b\n\n"));
     assert_eq!(next_chunk(&mut body).await, None);
     assert!(http_body::Body::is_end_stream(&*body));

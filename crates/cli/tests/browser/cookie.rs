@@ -7,9 +7,9 @@ use crate::hub::Hub;
 use crate::origin::other_site;
 use crate::webdriver::{Browser, PATIENCE};
 
-const KEY: &str = "a secret of more than thirty-two bytes";
+pub(crate) const KEY: &str = "a secret of more than thirty-two bytes";
 
-fn token(claims: &Value) -> String {
+pub(crate) fn token(claims: &Value) -> String {
     encode(&Header::default(), &json!({ "mercure": claims }), &EncodingKey::from_secret(KEY.as_bytes())).unwrap()
 }
 
@@ -41,7 +41,7 @@ async fn subscribe(browser: &Browser, url: &str) -> String {
 }
 
 /// Publishes as the application's server does.
-async fn publish(hub: &Hub, path: &str, data: &str) {
+pub(crate) async fn publish(hub: &Hub, path: &str, data: &str) {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
     let request = client.post(hub.url(path)).bearer_auth(token(&json!({ "publish": ["*"] }))).body(data.to_owned());
     assert_eq!(request.send().await.unwrap().status(), 200);

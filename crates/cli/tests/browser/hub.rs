@@ -35,8 +35,14 @@ impl Hub {
 
     /// Starts it again at the same address. Its history was in memory and is gone.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(&[]);
+    }
+
+    /// The same with further settings.
+    pub(crate) fn restart_with(&mut self, arguments: &[&str]) {
         self.kill();
-        *self = Self::start(self.arguments.iter().map(String::as_str).collect(), &self.address);
+        let arguments = self.arguments.iter().map(String::as_str).chain(arguments.iter().copied()).collect();
+        *self = Self::start(arguments, &self.address);
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -12,4 +12,5 @@ mod event_source;
 mod http2;
 mod origin;
 mod page;
+mod symfony;
 mod tutorial;

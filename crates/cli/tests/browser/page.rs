@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
+use crate::cookie;
 use crate::hub::Hub;
 use crate::webdriver::Browser;
 
@@ -192,11 +193,8 @@ async fn tells_why_a_subscription_is_refused() {
 
 #[tokio::test]
 async fn takes_a_token_where_the_hub_asks_for_one() {
-    const KEY: &str = "a secret of more than thirty-two bytes";
-    let hub = Hub::serve_with(&["--publisher-key", KEY]);
-    let claims = json!({ "mercure": { "publish": ["greetings"], "subscribe": ["*"] } });
-    let key = jsonwebtoken::EncodingKey::from_secret(KEY.as_bytes());
-    let token = jsonwebtoken::encode(&jsonwebtoken::Header::default(), &claims, &key).unwrap();
+    let hub = Hub::serve_with(&["--publisher-key", cookie::KEY]);
+    let token = cookie::token(&json!({ "publish": ["greetings"], "subscribe": ["users/42/{+any}"] }));
     let browser = Browser::open().await;
     browser.go(&hub.url("/")).await;
     browser.until("document.getElementById('reason').textContent.includes('a token is needed')").await;
@@ -209,6 +207,18 @@ async fn takes_a_token_where_the_hub_asks_for_one() {
     browser
         .until("Array.from(document.querySelectorAll('#types li'), (type) => type.textContent).includes('note')")
         .await;
+    for user in ["41", "42"] {
+        cookie::publish(&hub, &format!("/events/users/{user}/mail?private"), user).await;
+    }
+    cookie::publish(&hub, "/events/end", "public").await;
+    browser.until(&format!("{ROWS}[0][2] === 'public'")).await;
+    let data = browser.run(&format!("return {ROWS}.map((row) => row[2])")).await;
+    assert_eq!(data, json!(["public", "42", "with a token"]));
+    browser.fill("#filter", "users/{id}/mail\u{e007}").await;
+    browser.until("location.hash").await;
+    browser.until(OPEN).await;
+    cookie::publish(&hub, "/events/users/42/mail?private", "filtered").await;
+    browser.until(&format!("{ROWS}[0][2] === 'filtered'")).await;
     publish(&browser, "elsewhere", "", "not allowed").await;
     browser.until("document.getElementById('published-id').textContent.includes('does not allow')").await;
     assert!(!browser.run("return location.href").await.as_str().unwrap().contains(&token));

@@ -79,16 +79,17 @@ impl Seat {
         if records.any(is_for_it) { self.wake(times) } else { None }
     }
 
-    /// Wakes the subscriber if it is due, and ends it if it is stuck.
+    /// Wakes the subscriber if it is due, and ends it if it is stuck, or took too long for its token.
     pub(super) fn tick(&mut self, times: &Times) -> Option<Waker> {
         let Times { now, heartbeat, send_timeout, .. } = *times;
         if self.waker.is_some() {
             return if now - self.sent_at >= heartbeat || now >= self.leaves_at { self.wake(times) } else { None };
         }
-        if now - self.busy_since > send_timeout
+        let is_stuck = now - self.busy_since > send_timeout;
+        if (is_stuck || now >= self.expires_at)
             && let Some(task) = self.task.as_ref().and_then(|task| task.get())
         {
-            tracing::debug!("a subscriber whose window stays shut is cut off");
+            tracing::debug!(is_stuck, "a subscriber whose window stays shut, or whose token has ended, is cut off");
             task.abort();
         }
         None

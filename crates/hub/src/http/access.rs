@@ -21,7 +21,7 @@ pub(crate) async fn subscriber(hub: &Hub, headers: &HeaderMap, query: &Form) -> 
         None => None,
     };
     let token = credential.as_ref().map(|credential| credential.token);
-    Ok(authorization.subscriber(token, hub.shared.clock.now()).await?)
+    Ok(authorization.subscriber(token, &*hub.shared.clock).await?)
 }
 
 /// The grant of whoever publishes, or a refusal.
@@ -42,7 +42,7 @@ pub(crate) async fn publisher(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Resu
             credential.map(|credential| credential.token)
         }
     };
-    Ok(settings.authorization.publisher(token, hub.shared.clock.now()).await?)
+    Ok(settings.authorization.publisher(token, &*hub.shared.clock).await?)
 }
 
 /// On an open hub a page of a foreign origin may not publish: browsers send a plain POST without asking first, so CORS

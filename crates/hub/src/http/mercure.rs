@@ -5,19 +5,20 @@ use axum::response::Response;
 use http::request::Parts;
 
 use crate::http::form::Form;
+use crate::http::subscribe::Greeting;
 use crate::http::{Problem, access, publish, subscribe};
 use crate::update::Attributes;
 use crate::{Hub, Update};
 
 /// `GET`: at least one `topic` is asked for, unlike at `/events`.
 pub(crate) async fn subscribe(State(hub): State<Hub>, head: Parts) -> Response {
-    let selectors = |query: &Form| match subscribe::parse_selectors(query)? {
+    let selectors = |query: &Form| match subscribe::parse_selectors(query, hub.shared.settings.topics_max)? {
         selectors if selectors.is_empty() => {
             Err(Problem::bad_request("the parameter `topic` is missing: `*` is everything"))
         }
         selectors => Ok(selectors),
     };
-    subscribe::respond(&hub, &head, selectors).await
+    subscribe::respond(&hub, &head, Greeting::Nothing, selectors).await
 }
 
 /// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the

@@ -22,40 +22,66 @@ use crate::presence::{NewsCursor, Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 
+/// What a subscriber without a cursor is told first, which can't know where it begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// The position, as an id without data, which is no event (P9). Without it a subscriber that loses the connection before its
+    /// first event would come back without a cursor, and miss in silence what was published meanwhile.
+    Position,
+    /// Nothing. `@microsoft/fetch-event-source`, which Mercure recommends, makes a message of a block that has no data,
+    /// and an application that parses each message's data fails on it.
+    Nothing,
+}
+
 /// `GET /events?topic=…`: the selectors of the query, or everything.
 pub(crate) async fn any(State(hub): State<Hub>, head: Parts) -> Response {
     let selectors = |query: &Form| {
-        let mut selectors = parse_selectors(query)?;
+        let mut selectors = parse_selectors(query, hub.shared.settings.topics_max)?;
         if selectors.is_empty() {
             selectors.push(Selector::all());
         }
         Ok(selectors)
     };
-    respond(&hub, &head, selectors).await
+    respond(&hub, &head, Greeting::Position, selectors).await
 }
 
 /// `GET /events/{topic}`: the one topic, and the selectors of the query beside it.
 pub(crate) async fn one(State(hub): State<Hub>, head: Parts) -> Response {
     let selectors = |query: &Form| {
-        let mut selectors = parse_selectors(query)?;
+        let mut selectors = parse_selectors(query, hub.shared.settings.topics_max)?;
         selectors.push(Selector::exact(plain::topic_of(&head.uri)?));
         Ok(selectors)
     };
-    respond(&hub, &head, selectors).await
+    respond(&hub, &head, Greeting::Position, selectors).await
 }
 
 /// The selectors that the query's `topic` parameters name.
-pub(crate) fn parse_selectors(query: &Form) -> Result<Vec<Selector>, Problem> {
+pub(crate) fn parse_selectors(query: &Form, topics_max: usize) -> Result<Vec<Selector>, Problem> {
+    // Counted before any is compiled, which takes longer than all else.
+    check_count(query.all("topic").count(), topics_max)?;
+    if query.all("topic").filter(|text| text.contains('{')).count() > TEMPLATES_MAX {
+        return Err(too_many_templates());
+    }
     query.all("topic").map(|text| Selector::parse(text).map_err(Problem::bad_request)).collect()
+}
+
+fn check_count(topics: usize, topics_max: usize) -> Result<(), Problem> {
+    let refused = || Problem::bad_request(format!("a subscription has at most {topics_max} topics"));
+    if topics > topics_max { Err(refused()) } else { Ok(()) }
+}
+
+fn too_many_templates() -> Problem {
+    Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates"))
 }
 
 /// Answers a subscriber with its stream, or says why not.
 pub(crate) async fn respond(
     hub: &Hub,
     head: &Parts,
+    greeting: Greeting,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Response {
-    stream(hub, head, selectors).await.unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
+    stream(hub, head, greeting, selectors).await.unwrap_or_else(|problem| refuse(hub, &head.headers, &problem))
 }
 
 /// Says no. A browser's `EventSource` gives up for good on anything but 200, so one that is refused only for now is
@@ -72,6 +98,7 @@ pub(crate) fn refuse(hub: &Hub, headers: &HeaderMap, problem: &Problem) -> Respo
 async fn stream(
     hub: &Hub,
     head: &Parts,
+    greeting: Greeting,
     selectors: impl Fn(&Form) -> Result<Vec<Selector>, Problem>,
 ) -> Result<Response, Problem> {
     // Streams of HTTP/2 are more than the connections that are counted at the door.
@@ -82,17 +109,15 @@ async fn stream(
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
     let access = access::subscriber(hub, &head.headers, &query).await?;
     let selectors = selectors(&query)?;
-    let topics_max = hub.shared.settings.topics_max;
-    if selectors.len() > topics_max {
-        return Err(Problem::bad_request(format!("a subscription has at most {topics_max} topics")));
-    }
+    check_count(selectors.len(), hub.shared.settings.topics_max)?;
     let cursor = cursor(&query, &head.headers)?;
     let texts: Vec<_> = selectors.iter().map(Selector::text).collect();
     let selectors: Selectors = selectors.into_iter().collect();
     if selectors.templates().len() > TEMPLATES_MAX {
-        return Err(Problem::bad_request(format!("a subscription has at most {TEMPLATES_MAX} URI Templates")));
+        return Err(too_many_templates());
     }
-    let start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
+    let mut start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
+    start.tells_position &= greeting == Greeting::Position;
     let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
     let presence = hub.shared.presence.as_ref();
     let taker = head.extensions.get::<TakesOver>();

@@ -17,8 +17,8 @@ use serde_json::json;
 use crate::Hub;
 use crate::http::form::Form;
 use crate::http::{Problem, access};
-use crate::limits::SUBSCRIBERS_READ_MAX;
-use crate::presence::{CONTEXT, Document, Presence, SUBSCRIPTIONS, path};
+use crate::limits::{SUBSCRIBERS_PAGE_BYTES, SUBSCRIBERS_READ_MAX};
+use crate::presence::{CONTEXT, Document, Presence, SUBSCRIPTIONS, Subscriber, path};
 
 /// All of them, those to one selector, or one subscriber's to it: as the path says.
 pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response, Problem> {
@@ -94,18 +94,26 @@ fn collection(
     let numbers = presence.numbers(selector.as_deref());
     let head = json!({ "@context": CONTEXT, "id": id, "type": "Subscriptions", "lastEventID": cursor }).to_string();
     let head = format!("{},\"subscriptions\":[", head.trim_end_matches('}'));
-    let mut separator = "";
+    let (mut separator, mut read, mut at) = ("", Vec::new().into_iter(), None);
     let mut pages = numbers.chunks(SUBSCRIBERS_READ_MAX).map(<[u32]>::to_vec).collect::<Vec<_>>().into_iter();
     let page = move || {
         let mut page = String::new();
-        for subscriber in presence.subscribers(&pages.next()?) {
-            let wanted = |text: &&Arc<str>| selector.as_ref().is_none_or(|selector| **selector == ***text);
-            for text in subscriber.selectors().iter().filter(wanted) {
+        // A page ends within a subscriber, if that has much to say.
+        while page.len() < SUBSCRIBERS_PAGE_BYTES {
+            let Some((subscriber, index)) = at.take().or_else(|| Some((read.next()?, 0))) else {
+                let Some(numbers) = pages.next() else { break };
+                read = presence.subscribers(&numbers).into_iter();
+                continue;
+            };
+            let subscriber: Arc<Subscriber> = subscriber;
+            let Some(text) = subscriber.selectors().get(index) else { continue };
+            if selector.as_ref().is_none_or(|selector| **selector == **text) {
                 page.push_str(std::mem::replace(&mut separator, ","));
                 page.push_str(&Document::new(text, &subscriber, true).json());
             }
+            at = Some((subscriber, index + 1));
         }
-        Some(page)
+        (!page.is_empty()).then_some(page)
     };
     let pages = std::iter::once(head).chain(std::iter::from_fn(page)).chain(std::iter::once("]}".to_owned()));
     stream::iter(pages.map(|page| Ok(Bytes::from(page))))

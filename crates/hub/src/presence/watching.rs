@@ -174,7 +174,11 @@ const NEWS_PIECE_BYTES: usize = 64 << 10;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cursor::Cursor;
+    use crate::grant::Grant;
     use crate::selector::Selector;
+    use crate::{Hub, Settings, Topic, Update};
+    use http_body_util::BodyExt;
 
     #[test]
     fn only_those_are_served_with_news_whose_selectors_may_select_some() {
@@ -195,5 +199,36 @@ mod tests {
         for texts in [&["a"][..], &["https://example.com/{x}"], &["/books/{id}", "b"], &["/.well-known/mercure"]] {
             assert!(!may(texts), "{texts:?}");
         }
+    }
+
+    /// Whoever reconnects by an event of the log is told the news since it, and must have been told all before.
+    #[tokio::test]
+    async fn news_comes_before_what_was_published_after_it_and_with_the_position_before_that() {
+        let mut settings = Settings::default();
+        settings.subscriptions = true;
+        let hub = Hub::builder().settings(settings).build().await.unwrap();
+        let presence = hub.shared.presence.clone().unwrap();
+        let grant = Arc::new(Grant::everything());
+        let start = hub.start(&Cursor::Tail, &grant).unwrap();
+        let subscription = Subscription::new([Selector::all()].into_iter().collect(), grant);
+        let number = presence.number_at(&start);
+        let delivery = Delivery::new(hub.shared.clone(), subscription.clone(), &start);
+        let mut body = Watching::new(hub.shared.clone(), presence.clone(), subscription, delivery, number);
+        let mut next = async || {
+            let frame = body.frame().await.unwrap().unwrap();
+            String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
+        };
+        next().await;
+        let member = presence.join(1, std::iter::once("somebody".into()), None);
+        let published = hub.publish(Update::new(Topic::new("t").unwrap(), "published")).await.unwrap();
+        drop(member);
+        // Until the herald has told of it.
+        while hub.shared.audience.seats().heralded < *hub.shared.tail.borrow() {
+            tokio::task::yield_now().await;
+        }
+        let news = next().await;
+        let id = format!("id: {}-s", start.after);
+        assert!(news.contains("somebody") && news.matches(&id).count() == 2, "{news}");
+        assert_eq!(next().await, format!("id: {published}\ndata: published\n\n"));
     }
 }

@@ -434,7 +434,7 @@ fn a_stream_ends_cleanly_before_its_token_and_is_cut_when_it_can_not() {
         assert!(blocked.wire.0.borrow().was_reset);
         for one in others {
             let wire = one.wire.0.borrow();
-            assert!(wire.received.ends_with(b"\n\n\r\n0\r\n\r\n") && !wire.was_reset);
+            assert!(wire.received.ends_with(b"\n\r\n0\r\n\r\n") && !wire.was_reset);
         }
         model.check(true);
     });
@@ -463,7 +463,7 @@ fn heartbeats_come_when_nothing_else_does() {
         model.seen[2].wire.0.borrow_mut().room = 4;
         let heartbeats = |model: &Model, who: usize| {
             let received = model.seen[who].wire.0.borrow().received.clone();
-            received.windows(8).filter(|bytes| bytes == b"3\r\n:\n\n\r\n").count()
+            received.windows(7).filter(|bytes| bytes == b"2\r\n:\n\r\n").count()
         };
         model.tick(7);
         model.run_until_idle();

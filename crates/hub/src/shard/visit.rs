@@ -294,7 +294,7 @@ pub(super) struct Replayed {
 }
 
 /// The comment that keeps a connection open, as a chunk.
-const HEARTBEAT: &[u8] = b"3\r\n:\n\n\r\n";
+const HEARTBEAT: &[u8] = b"2\r\n:\n\r\n";
 
 /// How far a send of buffered events came.
 struct Sent {

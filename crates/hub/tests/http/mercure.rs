@@ -25,6 +25,22 @@ async fn follow(hub: &Running, query: &str, token: &str) -> Subscriber {
     hub.subscribe_with(&format!("{HUB}?{query}"), token).await
 }
 
+/// Clients in use make a message of each empty line, also of one that ends no event. On a shard and off it.
+#[tokio::test]
+async fn no_empty_line_comes_before_that_of_the_first_event() {
+    let hub = hub_with(both(), |settings| settings.subscriptions = true).await;
+    for query in ["topic=a", "topic=a&topic=*"] {
+        let request = hub.get(&format!("{HUB}?{query}")).bearer_auth(subscriber(&[]));
+        let mut response = request.send().await.unwrap();
+        publish(&hub, "topic=a&id=1&data=x").await;
+        let mut text = String::new();
+        while !text.ends_with("data: x\n\n") {
+            text += std::str::from_utf8(&response.chunk().await.unwrap().unwrap()).unwrap();
+        }
+        assert_eq!(text, ":\nid: 1\ndata: x\n\n", "{query}");
+    }
+}
+
 /// Section 3.
 #[tokio::test]
 async fn subscribing() {

@@ -39,7 +39,7 @@ async fn after_other_requests_a_subscription_streams() {
         stream.write_all(&[*byte]).await.unwrap();
         tokio::task::yield_now().await;
     }
-    let head = read_until(&mut stream, ":\n\n").await;
+    let head = read_until(&mut stream, "\r\n:\n").await;
     assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
     expect_event(&hub, &mut stream).await;
     drop(stream);
@@ -56,7 +56,7 @@ async fn requests_that_come_together_are_answered_in_order() {
     let hub = Running::start().await;
     let mut stream = hub.connect().await;
     stream.write_all(format!("{HEALTH}{HEALTH}{SUBSCRIBE}").as_bytes()).await.unwrap();
-    let seen = read_until(&mut stream, ":\n\n").await;
+    let seen = read_until(&mut stream, "\r\n:\n").await;
     assert_eq!(seen.matches("HTTP/1.1 200 OK").count(), 3, "{seen}");
     expect_event(&hub, &mut stream).await;
 
@@ -66,7 +66,7 @@ async fn requests_that_come_together_are_answered_in_order() {
     stream.write_all(format!("{HEALTH}{first}").as_bytes()).await.unwrap();
     read_until(&mut stream, "live\n").await;
     stream.write_all(second.as_bytes()).await.unwrap();
-    read_until(&mut stream, ":\n\n").await;
+    read_until(&mut stream, "\r\n:\n").await;
     expect_event(&hub, &mut stream).await;
 
     // And what looks like a whole one is the rest of a header.

@@ -147,7 +147,7 @@ fn start(shared: &Shared, last_event_id: &LastEventId, is_from_start: bool, tail
 fn lost(shared: &Shared, text: &str) -> Start {
     let requested = text.chars().filter(|character| !character.is_control()).take(64).collect();
     let gap = Some(Gap { requested, reason: GapReason::Unknown });
-    Start { after: shared.log.span().start, header: String::new(), gap, is_tail: false }
+    Start { after: shared.log.span().start, header: String::new(), gap, is_tail: false, tells_position: false }
 }
 
 #[cfg(feature = "axum")]
