@@ -39,7 +39,7 @@
 //!
 //! Responses are [`http::Response`]s with an [`http_body::Body`], which hyper and all above it serve. With the feature
 //! `axum` an [`EventStream`] or a `Subscription` is returned from a handler as it is, and [`LastEventId`] and `Subscriber` are
-//! extractors: `examples/counter.rs`, `chat.rs` and `generation.rs` are whole applications. With the feature `listener`
+//! extractors: `examples/counter.rs`, `chat_room.rs` and `generation.rs` are whole applications. With the feature `listener`
 //! a channel takes its subscribers from hyper, which is what costs: see `Listener`.
 //!
 //! Others take the body as a stream of bytes, [`Chunks`]. These are compiled and run in the repository, in

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use crate::webdriver::Browser;
 
-#[path = "../../../server/examples/chat.rs"]
+#[path = "../../../server/examples/chat_room.rs"]
 #[allow(dead_code, unreachable_pub, reason = "the example is a program of its own")]
 mod chat;
 

@@ -1,7 +1,7 @@
 //! A chat: rooms with a history, for whoever comes late or loses the connection.
 //!
 //! ```text
-//! cargo run -p fanfare-server --features axum,channel,json --example chat
+//! cargo run -p fanfare-server --features axum,channel,json --example chat_room
 //! ```
 //!
 //! `POST /rooms/{room}` with `{"name":"…","text":"…"}` says something, `GET /rooms/{room}/events` streams what is said,
@@ -43,7 +43,7 @@ pub fn channel() -> Channel {
 /// The whole application.
 pub fn app(channel: Channel) -> Router {
     Router::new()
-        .route("/", get(async || Html(include_str!("chat.html"))))
+        .route("/", get(async || Html(include_str!("chat_room.html"))))
         .route("/rooms/{room}", post(say))
         .route("/rooms/{room}/events", get(listen))
         .layer(DefaultBodyLimit::max(4096))
