@@ -170,6 +170,9 @@ impl EventSourceBuilder {
 
     /// Keeps cookies over redirects and reconnects, and sends them (C5). A [`client`](Self::client) that is handed in
     /// has cookies as it was configured.
+    ///
+    /// The jar, `cookie_store`, logs what it stores at the level debug through `log`: a program that has `log` in its own
+    /// log should leave that target out.
     pub fn with_credentials(mut self, with_credentials: bool) -> Self {
         self.with_credentials = with_credentials;
         self
