@@ -36,7 +36,7 @@ where
     /// let response = EventStream::json(deltas).end_with(Event::data("[DONE]")).response();
     /// # use http_body_util::BodyExt;
     /// # let bytes = response.into_body().collect().await.expect("it is JSON").to_bytes();
-    /// # assert_eq!(bytes, ":\n\ndata: {\"text\":\"Once\"}\n\ndata: {\"text\":\" upon a time\"}\n\ndata: [DONE]\n\n");
+    /// # assert_eq!(bytes, ":\ndata: {\"text\":\"Once\"}\n\ndata: {\"text\":\" upon a time\"}\n\ndata: [DONE]\n\n");
     /// # }
     /// ```
     pub fn json(values: S) -> Self {

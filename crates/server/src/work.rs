@@ -31,7 +31,7 @@ impl EventStream<Work> {
     /// let response = stream.end_with(Event::data("[DONE]")).response();
     /// # use http_body_util::BodyExt;
     /// # let bytes = response.into_body().collect().await.expect("it does not fail").to_bytes();
-    /// # assert_eq!(bytes, ":\n\ndata: Once\n\ndata:  upon\n\ndata:  a time\n\ndata: [DONE]\n\n");
+    /// # assert_eq!(bytes, ":\ndata: Once\n\ndata:  upon\n\ndata:  a time\n\ndata: [DONE]\n\n");
     /// # }
     /// ```
     pub fn work<F>(capacity: Capacity, work: impl FnOnce(EventSender) -> F) -> Self

@@ -13,7 +13,7 @@ where
     B::Error: std::fmt::Debug,
 {
     let bytes = body.collect().await.unwrap().to_bytes();
-    String::from_utf8(bytes.to_vec()).unwrap().strip_prefix(":\n\n").unwrap().to_owned()
+    String::from_utf8(bytes.to_vec()).unwrap().strip_prefix(":\n").unwrap().to_owned()
 }
 
 fn event(n: usize) -> Event {
@@ -170,7 +170,7 @@ async fn a_stream_of_values_that_fails_says_what_failed() {
 async fn a_body_is_a_stream_of_its_chunks() {
     let body = EventStream::new(stream::iter([event(1)])).response().into_body();
     let chunks: Vec<_> = Chunks::new(body).map(Result::unwrap).collect().await;
-    assert_eq!(chunks, [":\n\n", "data: 1\n\n"]);
+    assert_eq!(chunks, [":\n", "data: 1\n\n"]);
 }
 
 /// A compressor waits for more input. tower-http's leaves `text/event-stream` alone, and one that was told to compress
@@ -206,7 +206,7 @@ async fn events_get_through_at_once_behind_a_compression_layer() {
         assert_eq!(response.headers()["content-encoding"], "identity");
         let mut body = response.into_body();
         let start = tokio::time::Instant::now();
-        for (second, expected) in [":\n\n", "data: 0\n\n", "data: 1\n\n"].into_iter().enumerate() {
+        for (second, expected) in [":\n", "data: 0\n\n", "data: 1\n\n"].into_iter().enumerate() {
             let chunk = body.frame().await.unwrap().unwrap().into_data().unwrap();
             assert_eq!((start.elapsed().as_secs(), &chunk[..]), (second as u64, expected.as_bytes()));
         }

@@ -129,7 +129,7 @@ async fn whoever_comes_while_it_stops_is_asked_to_come_back() {
     let body = channel.subscribe(["a"]).after(LastEventId(None)).body();
     let bytes = http_body_util::BodyExt::collect(body).await.unwrap().to_bytes();
     let text = std::str::from_utf8(&bytes).unwrap();
-    let retry = text.strip_prefix(":\n\n: shutting down\nretry: ").and_then(|rest| rest.strip_suffix("\n\n")).unwrap();
+    let retry = text.strip_prefix(":\n: shutting down\nretry: ").and_then(|rest| rest.strip_suffix("\n\n")).unwrap();
     assert!((1000..5000).contains(&retry.parse::<u32>().unwrap()));
 }
 
@@ -139,7 +139,7 @@ async fn other_streams_end_with_the_channel() {
     let body = EventStream::new(futures_util::stream::pending()).until(channel.closing()).response().into_body();
     let rest = tokio::spawn(http_body_util::BodyExt::collect(body));
     channel.shutdown(Duration::ZERO).await;
-    assert_eq!(rest.await.unwrap().unwrap().to_bytes(), ":\n\n");
+    assert_eq!(rest.await.unwrap().unwrap().to_bytes(), ":\n");
 }
 
 /// The herald, the server, and what waits for its signal.
