@@ -206,7 +206,7 @@ fn stands_at(seats: &mut Seats, number: usize, position: Position) {
     }
 }
 
-const KEEP_ALIVE_CHUNK: &[u8] = b"3\r\n:\n\n\r\n";
+const KEEP_ALIVE_CHUNK: &[u8] = b"2\r\n:\n\r\n";
 
 /// Closes the sockets of those who take nothing.
 pub(crate) fn cut(shared: &Shared) {
