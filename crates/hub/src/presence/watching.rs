@@ -204,8 +204,7 @@ mod tests {
     /// Whoever reconnects by an event of the log is told the news since it, and must have been told all before.
     #[tokio::test]
     async fn news_comes_before_what_was_published_after_it_and_with_the_position_before_that() {
-        let mut settings = Settings::default();
-        settings.subscriptions = true;
+        let settings = Settings { subscriptions: true, ..Settings::default() };
         let hub = Hub::builder().settings(settings).build().await.unwrap();
         let presence = hub.shared.presence.clone().unwrap();
         let grant = Arc::new(Grant::everything());
