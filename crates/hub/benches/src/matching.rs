@@ -17,8 +17,11 @@ const SUBSCRIBERS: [usize; 4] = [0, 1_000, 10_000, 100_000];
 const TEMPLATES: usize = 1_000;
 const UPDATES: usize = 5_000;
 
+/// What templates are like, and the nth of them.
+type Kind = (&'static str, fn(usize) -> String);
+
 /// How the templates of the others look beside the topics, `https://example.com/users/N`. None matches any.
-const KINDS: [(&str, fn(usize) -> String); 2] = [
+const KINDS: [Kind; 2] = [
     ("begin like no topic", |n| format!("https://example.com/rooms/{n}/%7B%2Bany%7D")),
     ("begin like every topic", |n| format!("https://example.com/%7Bkind%7D/room-{n}")),
 ];
