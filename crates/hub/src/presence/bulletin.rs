@@ -57,14 +57,18 @@ impl News {
     }
 }
 
-/// The number of a subscription in a note, in bits: nobody has more than a thousand.
-const INDEX_BITS: u32 = 10;
+/// The number of a subscription in a note, in bits: a query has 4096 parameters at most, however many topics an operator
+/// allows, and the path one more.
+const INDEX_BITS: u32 = 13;
+
+/// The number of a note within a millisecond, in bits.
+const NOTE_BITS: u32 = 7;
 
 impl Bulletin {
     /// Nothing yet, at the time `now`. Numbers begin with it, so that one of an earlier process is none of this one: it
-    /// would take more than a thousand a millisecond to come up with those of a later one.
+    /// would take more than a hundred a millisecond, all the time, to come up with those of a later one.
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { notes: VecDeque::new(), next: now.0 << 10, bytes: 0, forgotten: None }
+        Self { notes: VecDeque::new(), next: now.0 << NOTE_BITS, bytes: 0, forgotten: None }
     }
 
     pub(super) fn add(&mut self, subscriber: Arc<Subscriber>, active: bool, tail: Position) {
@@ -164,6 +168,24 @@ mod tests {
         for (position, since) in [(0, "abcdef"), (5, "abcdef"), (6, "def"), (7, "def"), (8, "")] {
             assert_eq!(from(bulletin.since(at(position))).as_deref(), Some(since), "{position}");
         }
+    }
+
+    /// Whatever an operator allows: a number that ran into that of the next note would tell the same again and again.
+    #[test]
+    fn numbers_grow_with_as_many_subscriptions_as_a_query_can_ask_for() {
+        let texts: Vec<String> = (0..4097).map(|n| n.to_string()).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let mut bulletin = Bulletin::new(Timestamp(1));
+        let mut number = bulletin.next();
+        (0..3).for_each(|_| bulletin.add(somebody(&texts), true, at(0)));
+        let mut told = 0;
+        while number < bulletin.next() {
+            let Some(last) = bulletin.from(number, 1000).unwrap().pop() else { break };
+            assert!(last.number >= number);
+            told += 1;
+            number = last.number + 1;
+        }
+        assert_eq!(told, 13, "three times 4097, a thousand at once");
     }
 
     #[test]
