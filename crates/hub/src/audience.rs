@@ -10,12 +10,14 @@ mod news;
 mod seat;
 
 mod herald;
+mod revoker;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use herald::herald;
 pub(crate) use news::{News, join};
+pub(crate) use revoker::revoker;
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
@@ -247,6 +249,18 @@ impl Seats {
             moved.place = seat.place;
         }
         Some(seat)
+    }
+
+    /// The access of a subscriber, or of one who had its number before it, was revoked: nothing more is sent to it. Gives whom to wake
+    /// for that.
+    fn revoke(&mut self, number: usize) -> Option<Waker> {
+        let times = self.times();
+        let seat = self.table.get_mut(number)?;
+        seat.subscription.revocation().filter(|revocation| revocation.is_revoked())?;
+        (seat.leaves_at, seat.expires_at) = (times.now, times.now);
+        let waker = seat.wake(&times)?;
+        self.woken += 1;
+        Some(waker)
     }
 
     /// Whether the token of a subscriber has ended.

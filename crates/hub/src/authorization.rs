@@ -3,13 +3,16 @@
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use fanfare_log::Timestamp;
 use serde_json::value::RawValue;
 
+use crate::access::{Access, Expiry};
 use crate::clock::Clock;
 use crate::grant::Grant;
 use crate::grants::Grants;
+use crate::hook::{Hook, Refusal};
 use crate::limits::STREAM_LIFE_MIN;
-use crate::selector::Selectors;
+use crate::revocation::Revocation;
 use crate::token::{TokenError, Verifier};
 
 /// How a hub decides what somebody may do. Every request that publishes or subscribes asks it, on whatever path.
@@ -21,6 +24,8 @@ pub enum Authorization {
     Open,
     /// Tokens say who may do what.
     Tokens(Tokens),
+    /// The application says, request by request: what [`asking`](Self::asking) makes.
+    Application(Hook),
 }
 
 impl Authorization {
@@ -29,67 +34,58 @@ impl Authorization {
         matches!(self, Self::Open)
     }
 
-    /// Whether a key says who may publish.
+    /// Whether a key or an application says who may publish.
     pub(crate) fn guards_publishing(&self) -> bool {
-        self.tokens().is_some_and(|tokens| tokens.publisher.is_some())
-    }
-
-    pub(crate) fn tokens(&self) -> Option<&Tokens> {
         match self {
-            Self::Open => None,
-            Self::Tokens(tokens) => Some(tokens),
+            Self::Open => false,
+            Self::Tokens(tokens) => tokens.publisher.is_some(),
+            Self::Application(_) => true,
         }
-    }
-
-    /// What whoever publishes with `token` may do.
-    pub(crate) async fn publisher(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Arc<Grant>, Refused> {
-        let Some(tokens) = self.tokens() else { return Ok(everything()) };
-        // A key that is for subscribers alone lets nobody publish.
-        let verifier = tokens.publisher.as_ref().ok_or(Refused::NobodyPublishes)?;
-        let claims = verifier.verify(token.ok_or(Refused::NoToken)?, clock.now()).await?;
-        Ok(tokens.grants.of(claims.selectors)?)
-    }
-
-    /// What whoever subscribes with `token` may see, and for how long.
-    pub(crate) async fn subscriber(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Access, Refused> {
-        let Some(tokens) = self.tokens() else { return Ok(Access::lasting(everything())) };
-        let Some(token) = token else {
-            return if tokens.anonymous { Ok(Access::lasting(public_only())) } else { Err(Refused::NoToken) };
-        };
-        let claims = match tokens.subscriber.as_ref().or(tokens.publisher.as_ref()) {
-            Some(verifier) => verifier.verify(token, clock.now()).await?,
-            None => return Err(TokenError::Signature.into()),
-        };
-        // Keys may have had to be waited for.
-        let now = clock.now();
-        let left = claims.expires().map(|expires| Duration::from_millis(expires.0.saturating_sub(now.0)));
-        if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
-            return Err(TokenError::Expired.into());
-        }
-        let (grant, payload) = (tokens.grants.of(claims.selectors)?, claims.payload);
-        Ok(Access { grant, left, payload })
     }
 
     /// Begins to fetch published keys.
     pub(crate) fn keep_fresh(&self) {
-        let Some(tokens) = self.tokens() else { return };
+        let Self::Tokens(tokens) = self else { return };
         [&tokens.publisher, &tokens.subscriber].into_iter().flatten().for_each(Verifier::keep_fresh);
     }
 }
 
 /// What a subscriber may see, and for how long.
 #[derive(Debug, Clone)]
-pub(crate) struct Access {
+pub(crate) struct Admission {
     pub(crate) grant: Arc<Grant>,
     pub(crate) left: Option<Duration>,
+    pub(crate) revocation: Option<Revocation>,
     /// What its token says of it to others.
     pub(crate) payload: Option<Arc<RawValue>>,
 }
 
-impl Access {
-    fn lasting(grant: Arc<Grant>) -> Self {
-        Self { grant, left: None, payload: None }
+impl Admission {
+    /// Everything, for good: what everyone has on an open hub.
+    pub(crate) fn to_everything() -> Self {
+        Self::lasting(everything())
     }
+
+    fn lasting(grant: Arc<Grant>) -> Self {
+        Self { grant, left: None, revocation: None, payload: None }
+    }
+
+    /// What `access` amounts to at the time `now`, if it is enough for a stream to begin.
+    pub(crate) fn of(access: Access, now: Timestamp) -> Result<Self, Refusal> {
+        let Access { grant, expiry, revocation, payload, .. } = access;
+        let left = expiry.map(|expiry| match expiry {
+            Expiry::In(left) => left,
+            Expiry::At(time) => until(time, now),
+        });
+        if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
+            return Err(Refusal::ended());
+        }
+        Ok(Self { grant, left, revocation, payload })
+    }
+}
+
+fn until(time: Timestamp, now: Timestamp) -> Duration {
+    Duration::from_millis(time.0.saturating_sub(now.0))
 }
 
 /// Somebody who may not, or not so.
@@ -166,6 +162,32 @@ impl Tokens {
     pub(crate) fn cookie_name(&self) -> &str {
         &self.cookie_name
     }
+
+    /// What whoever publishes with `token` may do.
+    pub(crate) async fn publisher(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Arc<Grant>, Refused> {
+        // A key that is for subscribers alone lets nobody publish.
+        let verifier = self.publisher.as_ref().ok_or(Refused::NobodyPublishes)?;
+        let claims = verifier.verify(token.ok_or(Refused::NoToken)?, clock.now()).await?;
+        Ok(self.grants.of(claims.selectors)?)
+    }
+
+    /// What whoever subscribes with `token` may see, and for how long.
+    pub(crate) async fn subscriber(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Admission, Refused> {
+        let Some(token) = token else {
+            return if self.anonymous { Ok(Admission::lasting(public_only())) } else { Err(Refused::NoToken) };
+        };
+        let claims = match self.subscriber.as_ref().or(self.publisher.as_ref()) {
+            Some(verifier) => verifier.verify(token, clock.now()).await?,
+            None => return Err(TokenError::Signature.into()),
+        };
+        // Keys may have had to be waited for.
+        let left = claims.expires().map(|expires| until(expires, clock.now()));
+        if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
+            return Err(TokenError::Expired.into());
+        }
+        let (grant, payload) = (self.grants.of(claims.selectors)?, claims.payload);
+        Ok(Admission { grant, left, revocation: None, payload })
+    }
 }
 
 /// Not the name of a cookie.
@@ -179,7 +201,6 @@ fn everything() -> Arc<Grant> {
 }
 
 fn public_only() -> Arc<Grant> {
-    static PUBLIC: LazyLock<Arc<Grant>> =
-        LazyLock::new(|| Arc::new(Grant::new(Selectors::default(), Selectors::default())));
+    static PUBLIC: LazyLock<Arc<Grant>> = LazyLock::new(|| Arc::new(Grant::default()));
     PUBLIC.clone()
 }

@@ -11,9 +11,10 @@ use fanfare_log::{Batch, Position, ReadError};
 use fanfare_wire::KEEP_ALIVE;
 use http_body::{Body, Frame};
 
-use crate::audience::{News, Seats, join};
+use crate::audience::{News, Seats, join, revoker};
 use crate::cursor::{Gap, GapReason, Start};
 use crate::limits::FRAME_BYTES_MAX;
+use crate::revocation::Lease;
 use crate::shared::Shared;
 use crate::subscription::{Subscription, read_budget};
 
@@ -22,6 +23,8 @@ use crate::subscription::{Subscription, read_budget};
 pub(crate) struct Delivery {
     hub: Arc<Shared>,
     seat: usize,
+    /// Its access can be taken back. Boxed, because most have none.
+    _lease: Option<Box<Lease>>,
     /// What is pending still of what was read last.
     chunk: Bytes,
     has_ended: bool,
@@ -44,8 +47,10 @@ impl Delivery {
         // A comment first, so that the head is not held back until there is an event.
         let mut greeting = KEEP_ALIVE.to_vec();
         hub.greet(start, &mut greeting);
+        let revocation = subscription.revocation().cloned();
         let seat = hub.audience.sit(&hub, subscription, start.after);
-        Self { hub, seat, chunk: greeting.into(), has_ended: false }
+        let lease = revocation.map(|revocation| Box::new(revocation.watch(revoker(&hub, seat))));
+        Self { hub, seat, _lease: lease, chunk: greeting.into(), has_ended: false }
     }
 
     /// Up to where the subscriber was sent what is for it, once it has all that this had for it.

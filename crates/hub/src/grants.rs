@@ -1,30 +1,18 @@
-//! The grants of tokens: equal claims share one.
+//! Grants that many have: equal claims share one, and so does what an application grants alike.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::grant::Grant;
-use crate::limits::{GRANTS_ROOM, TEMPLATES_MAX, TOKEN_SELECTORS_MAX};
+use crate::limits::{GRANT_SELECTORS_MAX, GRANTS_ROOM, TEMPLATES_MAX};
 use crate::selector::{Selector, Selectors};
 use crate::token::TokenError;
 use crate::token::claims::ClaimedSelectors;
 
 /// Grants by the claims that they come from. A crowd with one grant costs one, and its URI Templates are compiled once.
-#[derive(Debug)]
-pub(crate) struct Grants(Mutex<Held>);
-
-#[derive(Debug)]
-struct Held {
-    grants: HashMap<ClaimedSelectors, Arc<Grant>>,
-    /// When there are so many, those that nobody holds are dropped.
-    room: usize,
-}
-
-impl Default for Grants {
-    fn default() -> Self {
-        Self(Mutex::new(Held { grants: HashMap::new(), room: GRANTS_ROOM }))
-    }
-}
+#[derive(Debug, Default)]
+pub(crate) struct Grants(Mutex<Held<ClaimedSelectors, Arc<Grant>>>);
 
 impl Grants {
     /// The grant of these claims.
@@ -36,17 +24,53 @@ impl Grants {
         // Without the lock, because compiling may take a millisecond.
         let grant = Arc::new(Grant::new(selectors(&claims.publish)?, selectors(&claims.subscribe)?));
         let mut held = held();
-        if held.grants.len() >= held.room {
-            held.grants.retain(|_, grant| Arc::strong_count(grant) > 1);
-            // Looking through costs no more than what was put in since.
-            held.room = (held.grants.len() * 2).max(GRANTS_ROOM);
-        }
+        held.make_room(|_, grant| Arc::strong_count(grant) > 1);
         Ok(held.grants.entry(claims).or_insert(grant).clone())
     }
 }
 
+/// Grants that come from the application, each once.
+#[derive(Debug, Default)]
+pub(crate) struct EqualGrants(Mutex<Held<Arc<Grant>, ()>>);
+
+impl EqualGrants {
+    /// The one that everybody has who has an equal one.
+    pub(crate) fn one_for(&self, grant: Arc<Grant>) -> Arc<Grant> {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((one, ())) = held.grants.get_key_value(&grant) {
+            return one.clone();
+        }
+        held.make_room(|grant, ()| Arc::strong_count(grant) > 1);
+        held.grants.insert(grant.clone(), ());
+        grant
+    }
+}
+
+/// Grants that are remembered. When there are as many as there is room for, those that nobody holds are dropped.
+#[derive(Debug)]
+struct Held<K, V> {
+    grants: HashMap<K, V>,
+    room: usize,
+}
+
+impl<K, V> Default for Held<K, V> {
+    fn default() -> Self {
+        Self { grants: HashMap::new(), room: GRANTS_ROOM }
+    }
+}
+
+impl<K: Eq + Hash, V> Held<K, V> {
+    fn make_room(&mut self, is_held: impl Fn(&K, &V) -> bool) {
+        if self.grants.len() >= self.room {
+            self.grants.retain(|key, value| is_held(key, value));
+            // Looking through costs no more than what was put in since.
+            self.room = (self.grants.len() * 2).max(GRANTS_ROOM);
+        }
+    }
+}
+
 fn selectors(texts: &[String]) -> Result<Selectors, TokenError> {
-    if texts.len() > TOKEN_SELECTORS_MAX {
+    if texts.len() > GRANT_SELECTORS_MAX {
         return Err(TokenError::Selectors);
     }
     // Counted before they are compiled.
@@ -87,11 +111,24 @@ mod tests {
     }
 
     #[test]
+    fn equal_grants_of_an_application_are_one_as_long_as_somebody_holds_it() {
+        let grants = EqualGrants::default();
+        let grant = |text: String| Arc::new(Grant::default().with_subscribe([text]).unwrap());
+        let first = grants.one_for(grant("a".into()));
+        assert!(Arc::ptr_eq(&first, &grants.one_for(grant("a".into()))));
+        for n in 0..GRANTS_ROOM * 3 {
+            grants.one_for(grant(n.to_string()));
+        }
+        assert!(grants.0.lock().unwrap().grants.len() <= GRANTS_ROOM);
+        assert!(Arc::ptr_eq(&first, &grants.one_for(grant("a".into()))));
+    }
+
+    #[test]
     fn selectors_are_bounded() {
         let many = |text: &str, count| claims(&vec![text; count]);
         let grants = Grants::default();
-        assert!(grants.of(many("a", TOKEN_SELECTORS_MAX)).is_ok());
-        assert_eq!(grants.of(many("a", TOKEN_SELECTORS_MAX + 1)), Err(TokenError::Selectors));
+        assert!(grants.of(many("a", GRANT_SELECTORS_MAX)).is_ok());
+        assert_eq!(grants.of(many("a", GRANT_SELECTORS_MAX + 1)), Err(TokenError::Selectors));
         assert_eq!(grants.of(many("{x}", TEMPLATES_MAX + 1)), Err(TokenError::Selectors));
         for text in ["", "a\nb", "{x:9999}", &"x".repeat(4097)] {
             assert!(matches!(grants.of(claims(&[text])), Err(TokenError::Selector(_))), "{text:?}");

@@ -30,8 +30,11 @@ mod selector;
 mod topic;
 mod uri_template;
 
+mod access;
 mod authorization;
 mod grants;
+mod hook;
+mod revocation;
 mod token;
 
 mod idempotency;
@@ -67,15 +70,20 @@ mod secure;
 // A channel in an application begins and tells of gaps as the hub does.
 use fanfare_server::cursor;
 
+pub use access::Access;
 pub use authorization::{Authorization, InvalidCookieName, Tokens};
 pub use clock::{Clock, SystemClock};
 pub use cursor::GAP_TYPE;
 pub use figures::Figures;
+pub use grant::{Grant, InvalidGrant};
+pub use hook::{Hook, Refusal};
 pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
+pub use revocation::Revocation;
 pub use run::RunError;
+pub use selector::Selector;
 pub use settings::Settings;
 pub use tls::{Tls, TlsError};
 pub use token::{

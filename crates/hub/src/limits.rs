@@ -108,12 +108,16 @@ pub(crate) const SUBSCRIBERS_PAGE_BYTES: usize = 64 << 10;
 /// A token, in bytes, before it is looked at: more than a cookie can hold, and half of the head of a request.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 << 10;
 
-/// Selectors in each list of a token: as many as a subscription may have.
-pub(crate) const TOKEN_SELECTORS_MAX: usize = 1000;
+/// Selectors in each list of a token or a grant: as many as a subscription may have.
+pub(crate) const GRANT_SELECTORS_MAX: usize = 1000;
 
 /// How far the clocks of an issuer and of the hub may be apart. A subscriber gets nothing of it at the end: a stream
 /// never outlasts its token.
 pub(crate) const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
+
+/// How long an application may take to say what a request may do: a look into a database and a try again. Whoever asked is
+/// then told to come back.
+pub(crate) const AUTHORIZE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a token must have left for a stream to begin: two ticks of a shard, the least in which it can end cleanly.
 pub(crate) const STREAM_LIFE_MIN: Duration = Duration::from_secs(2);

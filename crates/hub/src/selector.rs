@@ -1,5 +1,7 @@
 //! Which topics a subscriber or a token is about.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 use fanfare_log::{TopicSet, Topics};
@@ -7,11 +9,24 @@ use fanfare_log::{TopicSet, Topics};
 use crate::topic::{InvalidTopic, Topic};
 use crate::uri_template::UriTemplate;
 
-/// Which topics: all of them, one, or those that a URI Template can expand to.
-#[derive(Debug, Clone)]
-pub(crate) struct Selector(Kind);
+/// Which topics: all of them, one, or those that a URI Template (RFC 6570) can expand to.
+///
+/// As text it is read as the protocol writes it, and a [`Topic`] is the selector of itself, however it is spelled. What comes
+/// from a user belongs in a topic: a selector made of text that holds `{+any}` selects more than was meant.
+///
+/// ```
+/// use fanfare_hub::{Selector, Topic};
+///
+/// let all: Selector = "*".parse()?;
+/// let shelf: Selector = "books/{id}".parse()?;
+/// let one = Selector::from(Topic::new("books/{id}")?);
+/// assert_ne!(shelf, one);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Selector(Kind);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Kind {
     All,
     Exact(Topic),
@@ -20,8 +35,9 @@ enum Kind {
 }
 
 impl Selector {
-    /// The selector `*`.
-    pub(crate) const fn all() -> Self {
+    /// The selector `*`: every topic.
+    #[must_use]
+    pub const fn all() -> Self {
         Self(Kind::All)
     }
 
@@ -49,6 +65,42 @@ impl Selector {
             Kind::All => "*".into(),
             Kind::Exact(topic) | Kind::Template(topic, _) => topic.shared().clone(),
         }
+    }
+}
+
+impl From<Topic> for Selector {
+    fn from(topic: Topic) -> Self {
+        Self::exact(topic)
+    }
+}
+
+impl FromStr for Selector {
+    type Err = InvalidTopic;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTopic> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<&str> for Selector {
+    type Error = InvalidTopic;
+
+    fn try_from(text: &str) -> Result<Self, InvalidTopic> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Selector {
+    type Error = InvalidTopic;
+
+    fn try_from(text: String) -> Result<Self, InvalidTopic> {
+        Self::parse(&text)
+    }
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text())
     }
 }
 

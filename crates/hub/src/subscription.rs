@@ -8,6 +8,7 @@ use fanfare_log::{ReadBudget, Record, Topics};
 use crate::grant::Grant;
 use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
 use crate::presence::Member;
+use crate::revocation::Revocation;
 use crate::selector::Selectors;
 
 /// What one connection is subscribed to. However many of the selectors an event matches, it comes once.
@@ -16,6 +17,7 @@ pub(crate) struct Subscription {
     selectors: Arc<Selectors>,
     grant: Arc<Grant>,
     left: Option<Duration>,
+    revocation: Option<Revocation>,
     /// Its place in the list of who is subscribed, if there is one: given up with the last clone.
     member: Option<Arc<Member>>,
 }
@@ -23,12 +25,17 @@ pub(crate) struct Subscription {
 impl Subscription {
     /// Subscribes to what `selectors` want and `grant` allows.
     pub(crate) fn new(selectors: Selectors, grant: Arc<Grant>) -> Self {
-        Self { selectors: Arc::new(selectors), grant, left: None, member: None }
+        Self { selectors: Arc::new(selectors), grant, left: None, revocation: None, member: None }
     }
 
     /// Ends it when this time is over, counted from now. It is apart from the grant, which many share.
     pub(crate) fn for_at_most(self, left: Option<Duration>) -> Self {
         Self { left, ..self }
+    }
+
+    /// Ends it when this is revoked.
+    pub(crate) fn until(self, revocation: Option<Revocation>) -> Self {
+        Self { revocation, ..self }
     }
 
     /// Has it listed as long as it lasts.
@@ -48,6 +55,10 @@ impl Subscription {
     /// How long it may last from its beginning.
     pub(crate) fn left(&self) -> Option<Duration> {
         self.left
+    }
+
+    pub(crate) fn revocation(&self) -> Option<&Revocation> {
+        self.revocation.as_ref()
     }
 
     pub(crate) fn selectors(&self) -> &Arc<Selectors> {

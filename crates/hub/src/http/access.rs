@@ -2,47 +2,69 @@
 
 use std::sync::Arc;
 
-use http::header::{HOST, ORIGIN, REFERER};
+use http::header::{COOKIE, HOST, ORIGIN, REFERER};
+use http::request::Parts;
 use http::{HeaderMap, Uri};
 
 use crate::Hub;
-use crate::authorization::{Access, Authorization, Refused};
+use crate::authorization::{Admission, Authorization, Refused};
 use crate::grant::Grant;
+use crate::hook::{Refusal, RefusalKind};
 use crate::http::form::Form;
 use crate::http::{Problem, credentials};
 use crate::origin::{AllowedOrigin, is_loopback_origin, is_named};
 use crate::token::TokenError;
 
 /// What whoever subscribes may see, or a refusal.
-pub(crate) async fn subscriber(hub: &Hub, headers: &HeaderMap, query: &Form) -> Result<Access, Problem> {
-    let authorization = &hub.shared.settings.authorization;
-    let credential = match authorization.tokens() {
-        Some(tokens) => credentials::find(headers, query, tokens.cookie_name())?,
-        None => None,
-    };
-    let token = credential.as_ref().map(|credential| credential.token);
-    Ok(authorization.subscriber(token, &*hub.shared.clock).await?)
+pub(crate) async fn subscriber(hub: &Hub, head: &Parts, query: &Form) -> Result<Admission, Problem> {
+    let clock = &*hub.shared.clock;
+    match &hub.shared.settings.authorization {
+        Authorization::Open => Ok(Admission::to_everything()),
+        Authorization::Tokens(tokens) => {
+            let credential = credentials::find(&head.headers, query, tokens.cookie_name())?;
+            let token = credential.as_ref().map(|credential| credential.token);
+            Ok(tokens.subscriber(token, clock).await?)
+        }
+        Authorization::Application(hook) => Ok(Admission::of(hook.ask(head).await?, clock.now())?),
+    }
 }
 
 /// The grant of whoever publishes, or a refusal.
-pub(crate) async fn publisher(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Result<Arc<Grant>, Problem> {
-    let settings = &hub.shared.settings;
-    let query;
-    let token = match settings.authorization.tokens() {
-        None => {
+pub(crate) async fn publisher(hub: &Hub, head: &Parts) -> Result<Arc<Grant>, Problem> {
+    let (settings, clock) = (&hub.shared.settings, &*hub.shared.clock);
+    let Parts { uri, headers, .. } = head;
+    match &settings.authorization {
+        Authorization::Open => {
             check_origin(headers, &settings.publish_origins)?;
-            None
+            Ok(Admission::to_everything().grant)
         }
-        Some(tokens) => {
-            query = Form::parse(uri.query().unwrap_or_default())?;
+        Authorization::Tokens(tokens) => {
+            let query = Form::parse(uri.query().unwrap_or_default())?;
             let credential = credentials::find(headers, &query, tokens.cookie_name())?;
             if credential.as_ref().is_some_and(|credential| credential.is_cookie) {
-                check_cookie_origin(uri, headers, &settings.publish_origins)?;
+                check_page(uri, headers, &settings.publish_origins)?;
             }
-            credential.map(|credential| credential.token)
+            let token = credential.map(|credential| credential.token);
+            Ok(tokens.publisher(token, clock).await?)
         }
-    };
-    Ok(settings.authorization.publisher(token, &*hub.shared.clock).await?)
+        Authorization::Application(hook) => {
+            let access = hook.ask(head).await?;
+            // What the application looked at is its own affair: any of it may be what a browser sends by itself.
+            let may_be_a_page = [ORIGIN, REFERER, COOKIE].iter().any(|name| headers.contains_key(name));
+            if may_be_a_page && !access.is_for_any_page {
+                check_page(uri, headers, &settings.publish_origins)?;
+            }
+            Ok(Admission::of(access, clock.now())?.grant)
+        }
+    }
+}
+
+/// The grant does not cover what was to be published.
+pub(crate) fn may_not_publish(hub: &Hub) -> Problem {
+    match hub.shared.settings.authorization {
+        Authorization::Application(_) => Problem::forbidden("you may not publish on every one of these topics"),
+        _ => Problem::insufficient_token("the token does not allow publishing on every one of these topics"),
+    }
 }
 
 /// On an open hub a page of a foreign origin may not publish: browsers send a plain POST without asking first, so CORS
@@ -57,7 +79,7 @@ fn check_origin(headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), Pr
 
 /// A browser sends the cookie with whatever any page posts here (cross-site request forgery). So it counts only from a
 /// page of the hub's own origin, or of one that was named, and that a page is asking must be said.
-fn check_cookie_origin(uri: &Uri, headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), Problem> {
+fn check_page(uri: &Uri, headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), Problem> {
     let origin = match headers.get(ORIGIN) {
         Some(origin) => origin.to_str().ok().map(str::to_owned),
         None => headers.get(REFERER).and_then(|referer| origin_of(referer.to_str().ok()?)),
@@ -102,5 +124,17 @@ impl From<Refused> for Problem {
                 Self::forbidden("nobody may publish here: the hub has a key for subscribers alone")
             }
         }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(Refusal { kind, reason, challenge }: Refusal) -> Self {
+        let problem = match kind {
+            RefusalKind::Unauthorized => Self::unauthorized(reason),
+            RefusalKind::Forbidden => Self::forbidden(reason),
+            RefusalKind::Unavailable => Self::unavailable(reason),
+            RefusalKind::Failed => Self::internal(reason),
+        };
+        problem.with_challenge(challenge)
     }
 }

@@ -30,6 +30,6 @@ pub(crate) async fn page() -> impl IntoResponse {
 /// The types of public events published lately, the oldest first, for whoever may subscribe.
 pub(crate) async fn types(State(hub): State<Hub>, head: Parts) -> Result<impl IntoResponse, Problem> {
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
-    access::subscriber(&hub, &head.headers, &query).await?;
+    access::subscriber(&hub, &head, &query).await?;
     Ok(([(CACHE_CONTROL, "no-store")], Json(hub.shared.recent_types.list())))
 }

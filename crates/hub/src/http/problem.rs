@@ -10,7 +10,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: String,
     retry_after_seconds: Option<u32>,
-    challenge: Option<&'static str>,
+    challenge: Option<HeaderValue>,
 }
 
 impl Problem {
@@ -26,19 +26,31 @@ impl Problem {
     /// A token is needed, and none came. RFC 6750, section 3.1: the challenge names no error then.
     pub(crate) fn no_token() -> Self {
         let detail = "a token is needed: send it as `Authorization: Bearer TOKEN`, or in the cookie of this hub";
-        Self { challenge: Some("Bearer realm=\"fanfare\""), ..Self::new(StatusCode::UNAUTHORIZED, detail) }
+        Self {
+            challenge: Some(HeaderValue::from_static("Bearer realm=\"fanfare\"")),
+            ..Self::new(StatusCode::UNAUTHORIZED, detail)
+        }
     }
 
     /// The token is not believed.
     pub(crate) fn bad_token(detail: impl ToString) -> Self {
-        let challenge = Some("Bearer realm=\"fanfare\", error=\"invalid_token\"");
+        let challenge = Some(HeaderValue::from_static("Bearer realm=\"fanfare\", error=\"invalid_token\""));
         Self { challenge, ..Self::new(StatusCode::UNAUTHORIZED, detail) }
     }
 
     /// The token is a good one, and does not allow it.
     pub(crate) fn insufficient_token(detail: impl ToString) -> Self {
-        let challenge = Some("Bearer realm=\"fanfare\", error=\"insufficient_scope\"");
+        let challenge = Some(HeaderValue::from_static("Bearer realm=\"fanfare\", error=\"insufficient_scope\""));
         Self { challenge, ..Self::forbidden(detail) }
+    }
+
+    pub(crate) fn unauthorized(detail: impl ToString) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail)
+    }
+
+    /// Says how to do better.
+    pub(crate) fn with_challenge(self, challenge: Option<HeaderValue>) -> Self {
+        Self { challenge, ..self }
     }
 
     pub(crate) fn forbidden(detail: impl ToString) -> Self {
@@ -69,6 +81,10 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, detail)
     }
 
+    pub(crate) fn internal(detail: impl ToString) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, detail)
+    }
+
     /// Refused only for now: the client may come back.
     pub(crate) fn unavailable(detail: impl ToString) -> Self {
         Self { retry_after_seconds: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
@@ -97,7 +113,7 @@ impl IntoResponse for Problem {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         if let Some(challenge) = self.challenge {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
         }
         response
     }

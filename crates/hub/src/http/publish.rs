@@ -10,7 +10,7 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt, Limited};
 
 use crate::grant::Grant;
-use crate::http::Problem;
+use crate::http::{Problem, access};
 use crate::limits::{BODY_TIMEOUT, DISCARD_TIMEOUT, DISCARDED_BODY_BYTES_MAX};
 use crate::{Hub, IdempotencyKey, PublishError, Update};
 
@@ -81,8 +81,7 @@ pub(crate) async fn publish(
     for update in &updates {
         let topics: Vec<_> = update.topics().iter().map(|topic| topic.shared().clone()).collect();
         if !grant.may_publish(&topics) {
-            let detail = "the token does not allow publishing on every one of these topics";
-            return Err(Problem::insufficient_token(detail));
+            return Err(access::may_not_publish(hub));
         }
     }
     let published = match idempotency_key(headers)? {

@@ -107,7 +107,7 @@ async fn stream(
         return Err(Problem::unavailable("the hub has as many subscribers as it takes: come back later"));
     }
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
-    let access = access::subscriber(hub, &head.headers, &query).await?;
+    let access = access::subscriber(hub, head, &query).await?;
     let selectors = selectors(&query)?;
     check_count(selectors.len(), hub.shared.settings.topics_max)?;
     let cursor = cursor(&query, &head.headers)?;
@@ -130,7 +130,8 @@ async fn stream(
         return Ok(response);
     }
     let member = presence.map(|presence| presence.join(hub.shared.random_bits(), texts.into_iter(), access.payload));
-    let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).listed(member);
+    let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).until(access.revocation);
+    let subscription = subscription.listed(member);
     let accepted = Accepted { subscription, start, news };
     let mut response = if taker.is_some() {
         let mut response = Response::new(Body::empty());

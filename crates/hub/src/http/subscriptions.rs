@@ -28,9 +28,9 @@ pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response
     let parts = parts(head.uri.path())?;
     let path = path(parts.iter().map(String::as_str));
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
-    let access = access::subscriber(&hub, &head.headers, &query).await?;
+    let access = access::subscriber(&hub, &head, &query).await?;
     if !access.grant.may_see_topic(&path) {
-        return Err(Problem::forbidden(format!("the token has no subscribe selector for {path}")));
+        return Err(Problem::forbidden(format!("you have no subscribe selector for {path}")));
     }
     let cursor = presence.cursor().map_or_else(|| "earliest".to_owned(), |cursor| cursor.to_string());
     let etag = format!("\"{cursor}\"");

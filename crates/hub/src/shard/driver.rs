@@ -141,6 +141,7 @@ impl Driver {
             if was_rung {
                 self.look_at_phase();
                 self.remote.returned().into_iter().for_each(|connection| self.take_back(connection));
+                self.remote.take_revoked().into_iter().for_each(|number| self.fanout.revoke(number));
             }
             let time = if was_rung { self.remote.new_time() } else { None };
             if let Some(now) = time {
@@ -375,8 +376,10 @@ impl Driver {
     fn subscribe(&mut self, connection: Connection, parts: &Parts, accepted: Accepted) {
         let Connection { stream, open, is_registered, .. } = connection;
         response::stream_head(parts, &self.date, &mut self.output);
+        let revocation = accepted.subscription.revocation().cloned();
         let Some(number) = self.fanout.subscribe(stream, open, &self.output, accepted) else { return };
         let Some(one) = self.fanout.subscribers.get_mut(number as usize) else { return };
+        one.lease = revocation.map(|revocation| Box::new(revocation.watch(self.remote.revoker(number))));
         // Edge-triggered, and once for all: room in the socket is only told of to those whose send found none.
         let (token, interest) = (subscriber_token(number), Interest::READABLE | Interest::WRITABLE);
         let registry = self.poll.registry();

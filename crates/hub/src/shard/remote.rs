@@ -22,6 +22,8 @@ pub(crate) struct Remote {
     pub(super) has_waiting: AtomicBool,
     /// Connections whose answer can be made now. A waker tells once, and a connection has one.
     woken: Mutex<Vec<u32>>,
+    /// Subscribers whose access was revoked. Each says so once.
+    revoked: Mutex<Vec<u32>>,
 }
 
 /// In ticks.
@@ -42,6 +44,7 @@ impl Remote {
             returned: Mutex::default(),
             has_waiting: AtomicBool::new(false),
             woken: Mutex::default(),
+            revoked: Mutex::default(),
         }
     }
 
@@ -102,6 +105,16 @@ impl Remote {
         Arc::new(Wakeup { remote: self.clone(), number, is_told: AtomicBool::new(false) }).into()
     }
 
+    /// What the end of a subscriber's access wakes.
+    pub(super) fn revoker(self: &Arc<Self>, number: u32) -> Waker {
+        Arc::new(Revoker { remote: self.clone(), number }).into()
+    }
+
+    /// The subscribers whose access was revoked since the last call, by the numbers that they had then.
+    pub(super) fn take_revoked(&self) -> Vec<u32> {
+        std::mem::take(&mut *self.revoked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// The connections that were woken since the last call.
     pub(super) fn take_woken(&self) -> Vec<u32> {
         std::mem::take(&mut *self.woken.lock().unwrap_or_else(PoisonError::into_inner))
@@ -126,5 +139,19 @@ impl Wake for Wakeup {
             self.remote.woken.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
             self.remote.bell.ring();
         }
+    }
+}
+
+/// Tells a shard that the access of one of its subscribers was revoked.
+#[derive(Debug)]
+struct Revoker {
+    remote: Arc<Remote>,
+    number: u32,
+}
+
+impl Wake for Revoker {
+    fn wake(self: Arc<Self>) {
+        self.remote.revoked.lock().unwrap_or_else(PoisonError::into_inner).push(self.number);
+        self.remote.bell.ring();
     }
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use fanfare_log::{Position, Record};
 
 use crate::presence::Member;
+use crate::revocation::Lease;
 use crate::run::Open;
 use crate::shard::chunk;
 use crate::shard::wheel::NEVER;
@@ -18,6 +19,8 @@ pub(super) struct Subscriber<S> {
     _open: Open,
     /// Its place in the list of who is subscribed, if there is one.
     _member: Option<Arc<Member>>,
+    /// Its access can be taken back. Boxed, because most have none.
+    pub(super) lease: Option<Box<Lease>>,
     pub(super) group: u32,
     pub(super) grant: u32,
     /// The tick at which something was sent to it last.
@@ -111,6 +114,7 @@ impl<S> Subscriber<S> {
             socket,
             _open: open,
             _member: member,
+            lease: None,
             group,
             grant,
             last_sent: 0,

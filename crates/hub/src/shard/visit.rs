@@ -262,6 +262,17 @@ impl<S: Socket> Fanout<S> {
         self.arm(number, leaves_at);
     }
 
+    /// The access of somebody, or of somebody who had its number before it, was revoked: nothing more is sent but the end.
+    pub(super) fn revoke(&mut self, number: u32) {
+        let one = self.subscribers.get(number as usize);
+        let Some(one) = one.filter(|one| one.lease.as_ref().is_some_and(|lease| lease.is_revoked())) else { return };
+        match &one.state {
+            State::Behind(behind) if behind.is_blocked || behind.piece.is_some() => self.close(number, Ending::Reset),
+            // What was sent ends with a whole event.
+            State::Behind(_) | State::Live { .. } => self.end(number),
+        }
+    }
+
     fn end(&mut self, number: u32) {
         self.send_alone(number, chunk::LAST_CHUNK);
         self.close(number, Ending::Orderly);

@@ -5,7 +5,7 @@ use jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Header, Validation, decode, decode_header};
 
-use crate::limits::{TEMPLATES_MAX, TOKEN_BYTES_MAX, TOKEN_SELECTORS_MAX};
+use crate::limits::{GRANT_SELECTORS_MAX, TEMPLATES_MAX, TOKEN_BYTES_MAX};
 use crate::token::claims::{Claims, Written};
 use crate::token::keeper::{KeySet, KeySource};
 use crate::token::{Algorithm, VerifyingKey};
@@ -116,7 +116,7 @@ pub enum TokenError {
     Claims,
     /// It has more selectors than are taken.
     #[error(
-        "the token has too many selectors: at most {TOKEN_SELECTORS_MAX} each, {TEMPLATES_MAX} of them URI Templates"
+        "the token has too many selectors: at most {GRANT_SELECTORS_MAX} each, {TEMPLATES_MAX} of them URI Templates"
     )]
     Selectors,
     /// One of its selectors is none.
