@@ -38,16 +38,16 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 }
 
 /// `GET /events/a`, without Huffman coding and without a table (RFC 7541).
-fn subscription() -> Vec<u8> {
+pub(crate) fn subscription() -> Vec<u8> {
     [&b"\x82\x86\x04\x09/events/a\x01\x09localhost"[..]].concat()
 }
 
 /// A peer that says what it is told to, and no more.
-struct Peer(TcpStream);
+pub(crate) struct Peer(TcpStream);
 
 impl Peer {
     /// Settings with this window for each stream.
-    async fn connect(hub: &Running, window: u32) -> Self {
+    pub(crate) async fn connect(hub: &Running, window: u32) -> Self {
         let mut stream = hub.connect().await;
         // A paused clock does not wait for what the kernel holds back (Nagle).
         stream.set_nodelay(true).unwrap();
@@ -92,6 +92,19 @@ impl Peer {
             }
         };
         tokio::time::timeout(PATIENCE * 10, hear).await.unwrap()
+    }
+}
+
+impl Peer {
+    /// Begins a stream with a request without a body.
+    pub(crate) async fn ask(&mut self, stream: u32, head: &[u8]) {
+        self.say(&frame(HEADERS, END_HEADERS | END_STREAM, stream, head)).await;
+    }
+
+    /// The next data of a stream, and whether it is the last.
+    pub(crate) async fn hear_data(&mut self, stream: u32) -> (Vec<u8>, bool) {
+        let frame = self.hear_until(|frame| frame.kind == DATA && frame.stream == stream).await;
+        (frame.payload, frame.flags & END_STREAM != 0)
     }
 }
 

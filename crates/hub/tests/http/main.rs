@@ -6,6 +6,7 @@ mod running;
 mod tokens;
 
 mod access;
+mod application;
 mod authorization;
 mod embedded;
 mod expiry;
