@@ -71,6 +71,12 @@ impl Grant {
         Self::new(all(), all())
     }
 
+    /// Appends what tells this grant from every other, the same in every process.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        self.publish.encode(out);
+        self.subscribe.encode(out);
+    }
+
     /// Whether an update on these topics may be published.
     pub(crate) fn may_publish(&self, topics: &[Arc<str>]) -> bool {
         self.publish.match_all(topics)

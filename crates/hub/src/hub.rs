@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Mutex};
 
-use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryLog, Position, ReadError, Retention};
+use fanfare_log::{
+    AppendError, Appended, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryLog, Position, ReadError, Record, Retention,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
-use crate::cursor::{Cursor, Start};
+use crate::cursor::{Cursor, GapReason, Start};
 use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
 use crate::idempotency::{Answers, IdempotencyKey};
@@ -63,18 +65,32 @@ impl Hub {
     /// [`PublishError`] says whether they were stored.
     pub async fn publish_batch(&self, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
         self.check(&updates)?;
+        self.append(updates, None).await
+    }
+
+    async fn append(&self, updates: Vec<Update>, key: Option<&str>) -> Result<Vec<String>, PublishError> {
         let types: Vec<String> = updates.iter().filter_map(Update::public_type).map(str::to_owned).collect();
         let now = self.shared.clock.now();
         let drafts: Vec<_> = updates.into_iter().map(|update| update.into_draft(now)).collect();
         let ids: Vec<Id> = drafts.iter().map(|draft| draft.id.clone()).collect();
-        let positions = self.shared.engine.append(drafts).await?;
-        self.shared.counters.published.inc_by(positions.len() as u64);
-        types.iter().for_each(|event_type| self.shared.recent_types.note(event_type));
-        let name = |(id, position): (Id, Position)| match id {
-            Id::Chosen(id) => id.to_string(),
-            Id::Position => position.to_string(),
+        let appended = match key {
+            None => Appended::Now(self.shared.engine.append(drafts).await?),
+            Some(key) => self.shared.engine.append_once(key, drafts).await?,
         };
-        Ok(ids.into_iter().zip(positions).map(name).collect())
+        let named: Vec<(Id, Position)> = match appended {
+            Appended::Now(positions) => {
+                self.shared.counters.published.inc_by(positions.len() as u64);
+                types.iter().for_each(|event_type| self.shared.recent_types.note(event_type));
+                ids.into_iter().zip(positions).collect()
+            }
+            // Another node counted them.
+            Appended::Before(named) => named,
+        };
+        let name = |(id, position)| match id {
+            Id::Chosen(id) => id.to_string(),
+            Id::Position => Position::to_string(&position),
+        };
+        Ok(named.into_iter().map(name).collect())
     }
 
     /// Publishes as [`publish_batch`](Self::publish_batch) does, unless the same key was published within the last two
@@ -89,13 +105,13 @@ impl Hub {
         self.check(&updates)?;
         let bytes = updates.iter().map(Update::id_bytes_max).sum();
         let answer = self.shared.answers.of(key, bytes, Instant::now()).ok_or(PublishError::IdempotencyKeys)?;
-        let hub = self.clone();
+        let (hub, key) = (self.clone(), key.for_engine());
         let published = tokio::spawn(async move {
             let mut answer = answer.lock().await;
             if let Some(ids) = &*answer {
                 return Ok(ids.clone());
             }
-            let ids = hub.publish_batch(updates).await?;
+            let ids = hub.append(updates, Some(&key)).await?;
             *answer = Some(ids.clone());
             Ok(ids)
         });
@@ -138,11 +154,24 @@ impl Hub {
     }
 
     /// Finds where a subscription of somebody with `grant` starts, if one may.
-    pub(crate) fn start(&self, cursor: &Cursor, grant: &Grant) -> Result<Start, SubscribeError> {
+    ///
+    /// Another node may have given the cursor before what it stands for has come here, so nothing is called unknown until
+    /// the log has caught up.
+    pub(crate) async fn start(&self, cursor: &Cursor, grant: &Grant) -> Result<Start, SubscribeError> {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        Ok(cursor.locate(&*self.shared.log, |record| grant.may_see(record))?)
+        let Shared { engine, log, .. } = &*self.shared;
+        let may_know = |record: &Record| grant.may_see(record);
+        if engine.is_filling() {
+            engine.catch_up().await.map_err(SubscribeError::Behind)?;
+        }
+        let start = cursor.locate(&**log, may_know)?;
+        if start.gap.as_ref().is_none_or(|gap| gap.reason != GapReason::Unknown) {
+            return Ok(start);
+        }
+        engine.catch_up().await.map_err(SubscribeError::Behind)?;
+        Ok(cursor.locate(&**log, may_know)?)
     }
 
     /// Ends every stream, spread over the drain time, and takes no publish and no subscription any more. Returns when no
@@ -305,6 +334,8 @@ pub enum BuildError {
 pub(crate) enum SubscribeError {
     #[error("the hub is stopping: subscribe to it when it is back")]
     Draining,
+    #[error("the history is not complete here yet: {0}")]
+    Behind(String),
     #[error("the history can't be read now")]
     Log(#[from] ReadError),
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use tokio::time::Instant;
 
 use crate::grant::Grant;
@@ -33,6 +34,18 @@ impl IdempotencyKey {
     /// somebody else chose, and their own publish would be dropped.
     pub(crate) fn of_holder(self, grant: &Arc<Grant>) -> Self {
         Self { holder: Some(grant.clone()), ..self }
+    }
+
+    /// The key as an engine has it, the same on every node: a hash, because a holder's grant may be long, and one that
+    /// nobody can make collide with that of another holder.
+    pub(crate) fn for_engine(&self) -> String {
+        let mut hashed = vec![u8::from(self.holder.is_some())];
+        if let Some(holder) = &self.holder {
+            holder.encode(&mut hashed);
+        }
+        hashed.extend_from_slice(self.text.as_bytes());
+        let digest = digest(&SHA256, &hashed);
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -93,6 +106,7 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::selector::Selector;
 
     fn key(text: &str) -> IdempotencyKey {
         IdempotencyKey::new(text).unwrap()
@@ -127,6 +141,21 @@ mod tests {
             .take_while(|n| answers.of(&key(&n.to_string()), 1 << 20, start).is_some())
             .count();
         assert_eq!(fits, (IDEMPOTENCY_BYTES_MAX >> 20) - 1);
+    }
+
+    #[test]
+    fn an_engine_is_given_the_same_key_for_the_same_holder_alone() {
+        let grant = |publish: &str, subscribe: &str| {
+            let selectors = |text: &str| text.split_whitespace().map(|text| Selector::parse(text).unwrap()).collect();
+            Arc::new(Grant::new(selectors(publish), selectors(subscribe)))
+        };
+        let of = |publish, subscribe, text| key(text).of_holder(&grant(publish, subscribe)).for_engine();
+        assert_eq!(of("a b", "c", "x"), of("b a", "c", "x"));
+        let others =
+            [of("a", "b c", "x"), of("a b", "", "cx"), of("*", "c", "x"), of("a b", "c", "y"), key("x").for_engine()];
+        assert!(others.iter().all(|other| *other != of("a b", "c", "x")), "{others:?}");
+        // Nodes of several versions must agree.
+        assert_eq!(key("x").for_engine(), "3c7e9bc930dc93f01fa69985ef242d9f9e861f3c5355aa24ce5ef4b4b8a70ccb");
     }
 
     #[test]

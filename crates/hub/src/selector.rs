@@ -144,6 +144,18 @@ impl Selectors {
         if self.all || !self.templates.is_empty() { Topics::All } else { Topics::Any(&self.exact) }
     }
 
+    /// Appends what tells these from others: each text with its length. A template's text is among the exact ones.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        out.push(u8::from(self.all));
+        for count in [self.templates.len(), self.exact.len()] {
+            out.extend_from_slice(&(count as u64).to_le_bytes());
+        }
+        for text in self.exact.iter() {
+            out.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            out.extend_from_slice(text.as_bytes());
+        }
+    }
+
     fn match_one(&self, topic: &str) -> bool {
         self.all || self.exact.contains(topic) || self.templates.iter().any(|template| template.matches(topic))
     }

@@ -69,11 +69,12 @@ use crate::{
 
 pub use damage::{Damage, DamageKind};
 pub use inspection::{Info, Inspection, Records};
-pub use settings::{DiskSettings, Durability};
+pub use settings::{DiskSettings, Durability, Order};
 pub(crate) use stored::StoredTopics;
 
 use damage::Unreadable;
 use history::History;
+use queue::Job;
 use reading::{Collecting, Showing};
 use recovery::Recovered;
 use shared::Shared;
@@ -163,6 +164,13 @@ impl DiskLog {
         Ok(log)
     }
 
+    fn push(&self, batch: Vec<Draft>, job: Job) -> Append<'_> {
+        match self.shared.queue.push(batch, job) {
+            Ok(answered) => Box::pin(answered),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
     /// The write that was not finished when the last process ended, and that was cut off: for a line in the log file.
     #[must_use]
     pub fn torn_tail(&self) -> Option<&Damage> {
@@ -191,10 +199,7 @@ impl Log for DiskLog {
             let error = AppendError::not_stored(format!("more than {BATCH_EVENTS_MAX} events in a batch"));
             return Box::pin(ready(Err(error)));
         }
-        match self.shared.queue.push(batch, place) {
-            Ok(answered) => Box::pin(answered),
-            Err(error) => Box::pin(ready(Err(error))),
-        }
+        self.push(batch, Job::Store(place))
     }
 
     fn read(&self, after: Position, topics: Topics<'_>, budget: ReadBudget) -> Result<Batch, ReadError> {
@@ -227,6 +232,10 @@ impl Log for DiskLog {
 
     fn usage(&self) -> Usage {
         self.shared.history().usage()
+    }
+
+    fn begin_at(&self, start: Position) -> Append<'_> {
+        self.push(Vec::new(), Job::BeginAt(start))
     }
 
     fn trim(&self, now: Timestamp) {
@@ -276,6 +285,9 @@ pub enum OpenError {
     /// A file can't be read or written.
     #[error("the log can't be opened: {}", .0.display())]
     Io(PathBuf, #[source] io::Error),
+    /// It made its own order, and is now to follow another.
+    #[error("the log in {} has an order of its own, which can't follow another: use another folder", .0.display())]
+    OwnOrder(PathBuf),
     /// A file is damaged. Nothing was changed: going on could lose events in silence.
     #[error("the log is damaged, and no event of it was touched: restore it from a copy, or move its folder away")]
     Damaged(#[source] Damage),
@@ -286,6 +298,7 @@ impl From<Unreadable> for OpenError {
         match error {
             Unreadable::Failed(file, error) => Self::Io(file, error),
             Unreadable::Damaged(damage) => Self::Damaged(damage),
+            Unreadable::OwnOrder(folder) => Self::OwnOrder(folder),
         }
     }
 }

@@ -35,8 +35,8 @@ mod memory;
 
 mod disk;
 
-pub use disk::{Damage, DamageKind, DiskLog, DiskSettings, Durability, Info, Inspection, OpenError, Records};
-pub use engine::{AppendError, AppendErrorKind, Engine};
+pub use disk::{Damage, DamageKind, DiskLog, DiskSettings, Durability, Info, Inspection, OpenError, Order, Records};
+pub use engine::{AppendError, AppendErrorKind, AppendOnce, Appended, CatchUp, Engine};
 pub use limits::BATCH_EVENTS_MAX;
 pub use log::{Append, Batch, Located, Log, Place, ReadBudget, ReadError, Span, TopicSet, Topics, Usage};
 pub use memory::MemoryLog;

@@ -71,6 +71,15 @@ pub trait Log: Debug + Send + Sync {
     /// What is kept now.
     fn usage(&self) -> Usage;
 
+    /// Forgets the history and begins anew at `start`, which must be past the tail: for a log whose order is made
+    /// elsewhere, when what lies between can't be had any more. Whoever stood before `start` has missed it, and is told.
+    /// It lasts from the first event on that is stored after it: until then a crash may bring the old history back, or leave none.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`store`](Self::store). Gives no positions.
+    fn begin_at(&self, start: Position) -> Append<'_>;
+
     /// Drops what is too old at the time `now`. Call it about once a second: appends alone would let an idle log age.
     fn trim(&self, now: Timestamp);
 
@@ -93,14 +102,34 @@ pub enum Place {
     Next,
     /// At this position and the offsets that follow: somebody else made the order. It must be past the tail.
     At(Position),
+    /// At this position, and only if the tail is that one: a batch that is on its way already must not be stored when the
+    /// one before it was not.
+    Onto {
+        /// The tail.
+        tail: Position,
+        /// The position of the first event.
+        first: Position,
+    },
 }
 
 impl Place {
+    /// Where a history may begin anew.
+    pub(crate) fn start_past(tail: Position, start: Position) -> Result<Position, AppendError> {
+        if start <= tail {
+            return Err(AppendError::not_stored(format!("{start} is not past the tail, {tail}")));
+        }
+        Ok(start)
+    }
+
     /// Where a batch of `count` goes, if that is past the tail.
     pub(crate) fn first_past(self, tail: Position, count: usize) -> Result<Position, AppendError> {
         let first = match self {
             Self::Next => Position { offset: tail.offset.saturating_add(1), ..tail },
             Self::At(position) => position,
+            Self::Onto { tail: expected, .. } if expected != tail => {
+                return Err(AppendError::not_stored(format!("the tail is {tail}, not {expected}")));
+            }
+            Self::Onto { first, .. } => first,
         };
         if first <= tail {
             return Err(AppendError::not_stored(format!("{first} is not past the tail, {tail}")));

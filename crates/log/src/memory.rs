@@ -52,7 +52,7 @@ impl MemoryLog {
     /// the time in milliseconds.
     #[must_use]
     pub fn new(epoch: Epoch, retention: Retention) -> Self {
-        Self { retention, history: RwLock::new(History::new(epoch)), notify: Mutex::new(Vec::new()) }
+        Self { retention, history: RwLock::new(History::at(Position::start_of(epoch))), notify: Mutex::new(Vec::new()) }
     }
 
     /// [`Log::store`] without a future: in memory nothing is waited for.
@@ -76,10 +76,30 @@ impl MemoryLog {
         }
         let tail = history.tail();
         drop(history);
+        self.tell(tail);
+        Ok(positions)
+    }
+
+    /// [`Log::begin_at`] without a future.
+    ///
+    /// # Errors
+    ///
+    /// If `start` is not past the tail.
+    pub fn begin_now(&self, start: Position) -> Result<(), AppendError> {
+        let mut history = self.history.write().unwrap_or_else(PoisonError::into_inner);
+        let start = Place::start_past(history.tail(), start)?;
+        let trimmed = history.trimmed + history.records.len() as u64;
+        let forgotten = std::mem::replace(&mut *history, History { trimmed, ..History::at(start) });
+        drop(history);
+        drop(forgotten);
+        self.tell(start);
+        Ok(())
+    }
+
+    fn tell(&self, tail: Position) {
         // A callback may call back, so none runs under a lock.
         let notify = self.notify.lock().unwrap_or_else(PoisonError::into_inner).clone();
         notify.iter().for_each(|notify| notify(tail));
-        Ok(positions)
     }
 
     fn history(&self) -> RwLockReadGuard<'_, History> {
@@ -114,6 +134,10 @@ impl Log for MemoryLog {
     fn usage(&self) -> Usage {
         let history = self.history();
         Usage { count: history.records.len() as u64, bytes: history.bytes }
+    }
+
+    fn begin_at(&self, start: Position) -> Append<'_> {
+        Box::pin(std::future::ready(self.begin_now(start).map(|()| Vec::new())))
     }
 
     fn trim(&self, now: Timestamp) {
@@ -158,8 +182,7 @@ struct Named {
 }
 
 impl History {
-    fn new(epoch: Epoch) -> Self {
-        let start = Position::start_of(epoch);
+    fn at(start: Position) -> Self {
         Self {
             records: VecDeque::new(),
             trimmed: 0,

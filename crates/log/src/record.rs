@@ -56,6 +56,12 @@ impl Frame {
         Self { bytes, slot }
     }
 
+    /// The bytes without the position, and where it is to be written.
+    #[must_use]
+    pub fn parts(&self) -> (&Bytes, Option<usize>) {
+        (&self.bytes, self.slot)
+    }
+
     /// Bytes without the position.
     pub(crate) fn len(&self) -> usize {
         self.bytes.len()

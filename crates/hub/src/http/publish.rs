@@ -111,11 +111,14 @@ impl From<PublishError> for Problem {
             PublishError::BatchSize => Self::too_large(error),
             PublishError::Topics(_) => Self::bad_request(error),
             PublishError::Reserved(_) => Self::forbidden(error),
+            PublishError::Append(cause) if cause.kind() == AppendErrorKind::TooLarge => Self::too_large(cause),
             PublishError::Append(cause) => {
                 tracing::error!(error = %cause, source = ?std::error::Error::source(cause), "an append failed");
                 // The log's own words are for an operator to read, and name no file.
                 Self::unavailable(match cause.kind() {
-                    AppendErrorKind::NotStored => format!("the event was not stored, try again: {cause}"),
+                    AppendErrorKind::NotStored | AppendErrorKind::TooLarge => {
+                        format!("the event was not stored, try again: {cause}")
+                    }
                     AppendErrorKind::MaybeStored => format!("it is not known whether the event was stored: {cause}"),
                 })
             }

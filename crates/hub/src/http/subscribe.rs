@@ -116,7 +116,7 @@ async fn stream(
     if selectors.templates().len() > TEMPLATES_MAX {
         return Err(too_many_templates());
     }
-    let mut start = hub.start(&cursor, &access.grant).map_err(Problem::unavailable)?;
+    let mut start = hub.start(&cursor, &access.grant).await.map_err(Problem::unavailable)?;
     start.tells_position &= greeting == Greeting::Position;
     let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
     let presence = hub.shared.presence.as_ref();

@@ -208,7 +208,7 @@ mod tests {
         let hub = Hub::builder().settings(settings).build().await.unwrap();
         let presence = hub.shared.presence.clone().unwrap();
         let grant = Arc::new(Grant::everything());
-        let start = hub.start(&Cursor::Tail, &grant).unwrap();
+        let start = hub.start(&Cursor::Tail, &grant).await.unwrap();
         let subscription = Subscription::new([Selector::all()].into_iter().collect(), grant);
         let number = presence.number_at(&start);
         let delivery = Delivery::new(hub.shared.clone(), subscription.clone(), &start);

@@ -51,6 +51,8 @@ pub(super) enum Unreadable {
     Failed(PathBuf, #[source] io::Error),
     #[error(transparent)]
     Damaged(#[from] Damage),
+    #[error("{} has an order of its own", .0.display())]
+    OwnOrder(PathBuf),
 }
 
 impl Unreadable {

@@ -220,6 +220,20 @@ impl History {
         self.roll(segment, last);
     }
 
+    /// Forgets everything: the history begins anew at `start`, in `segment`. The last segment counts as one of those
+    /// that were forgotten if it `was_begun`; else its file is that of `segment`.
+    pub(super) fn begin_at(&mut self, segment: Arc<Segment>, start: Position, was_begun: bool) -> Trimmed {
+        if !was_begun {
+            self.entries.pop_back();
+        }
+        let segments = self.entries.drain(..).map(|entry| entry.segment).collect();
+        self.oldest = Oldest { records: VecDeque::new(), read_to: (segment.head.sequence, HEAD_BYTES) };
+        self.recent = Recent { records: VecDeque::new(), after: start, bytes: 0, bytes_max: self.recent.bytes_max };
+        (self.start, self.start_byte, self.records, self.retained_bytes) = (start, HEAD_BYTES, 0, 0);
+        self.roll(segment, start);
+        Trimmed { segments, wants_oldest: false }
+    }
+
     /// Drops from the front what is past the retention, down to `least` records.
     pub(super) fn trim(&mut self, now: Timestamp, least: u64) -> Trimmed {
         let mut trimmed = Trimmed::default();

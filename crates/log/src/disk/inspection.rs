@@ -11,7 +11,7 @@ use crate::disk::reading::{Names, record};
 use crate::disk::recovery::{Listed, Scanned, check_end, follows, list, scan, was_whole};
 use crate::disk::scan::{Scan, Step, written_end};
 use crate::disk::segment::{HEAD_BYTES, Index, Segment, index_name};
-use crate::disk::settings::Durability;
+use crate::disk::settings::{Durability, Order};
 use crate::disk::side::{Side, Summary};
 use crate::disk::state::State;
 use crate::disk::storage::Folder;
@@ -59,7 +59,7 @@ impl Inspection {
     pub(super) fn of(folder: Arc<dyn Folder>) -> Result<Self, OpenError> {
         let lock = lock(&*folder)?;
         let state = State::load(&*folder).map_err(Unreadable::failed(&folder.path("state")))?;
-        let state = state.unwrap_or_else(|| State::new(Durability::Fsync, None));
+        let state = state.unwrap_or_else(|| State::new(Durability::Fsync, Order::Own, None));
         let Listed { segments, unwritten, mut damage } = list(&*folder, state.durability == Durability::Fsync)?;
         for segment in unwritten {
             let failed = Unreadable::failed(segment.path());
@@ -90,7 +90,7 @@ impl Inspection {
         };
         let mut before: Option<Entry> = None;
         for (index, (segment, size)) in self.segments.iter().enumerate() {
-            note(&mut info.damage, follows(before.as_ref(), segment))?;
+            note(&mut info.damage, follows(before.as_ref(), segment, self.state.order).map(drop))?;
             let Scanned { summary, stopped, .. } =
                 scan(segment, *size, &self.state.key).map_err(Unreadable::failed(segment.path()))?;
             let is_last = index + 1 == self.segments.len();

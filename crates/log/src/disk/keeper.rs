@@ -106,7 +106,7 @@ pub(super) fn bound_filters_of<'a>(segments: impl Iterator<Item = &'a Arc<Segmen
 }
 
 /// Removes a segment. The name must be gone for good before that of the next one is, or a crash could leave a gap.
-fn remove(folder: &dyn Folder, sequence: u64) -> io::Result<()> {
+pub(super) fn remove(folder: &dyn Folder, sequence: u64) -> io::Result<()> {
     for name in [events_name(sequence), index_name(sequence)] {
         match folder.remove(&name) {
             // An index may not have been made yet, and a first attempt may have come this far.

@@ -11,11 +11,19 @@ use crate::{AppendError, Draft, Place, Position};
 
 type Outcome = Result<Vec<Position>, AppendError>;
 
+/// What is to be done with a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Job {
+    Store(Place),
+    /// There is none: the history begins anew.
+    BeginAt(Position),
+}
+
 /// A batch that waits.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) batch: Vec<Draft>,
-    pub(super) place: Place,
+    pub(super) job: Job,
     pub(super) answer: Answer,
     bytes: usize,
 }
@@ -36,7 +44,7 @@ struct Gathering {
 
 impl Queue {
     /// Adds a batch, and gives the future of its answer.
-    pub(super) fn push(&self, batch: Vec<Draft>, place: Place) -> Result<Answered, AppendError> {
+    pub(super) fn push(&self, batch: Vec<Draft>, job: Job) -> Result<Answered, AppendError> {
         let bytes = batch.iter().map(draft_bytes).sum::<usize>();
         let mut state = self.state();
         if state.is_closed {
@@ -48,7 +56,7 @@ impl Queue {
         }
         let (answer, answered) = answer();
         state.bytes += bytes;
-        state.waiting.push_back(Waiting { batch, place, answer, bytes });
+        state.waiting.push_back(Waiting { batch, job, answer, bytes });
         let was_empty = state.waiting.len() == 1;
         drop(state);
         if was_empty {
@@ -186,23 +194,24 @@ mod tests {
     #[test]
     fn a_queue_that_is_full_refuses_and_says_that_nothing_was_stored() {
         let queue = Queue::default();
-        let waiting: Vec<_> = (0..QUEUE_BATCHES_MAX).map(|_| queue.push(Vec::new(), Place::Next).unwrap()).collect();
-        let refused = queue.push(Vec::new(), Place::Next).unwrap_err();
+        let waiting: Vec<_> =
+            (0..QUEUE_BATCHES_MAX).map(|_| queue.push(Vec::new(), Job::Store(Place::Next)).unwrap()).collect();
+        let refused = queue.push(Vec::new(), Job::Store(Place::Next)).unwrap_err();
         assert_eq!(refused.kind(), crate::AppendErrorKind::NotStored);
         queue.take_group(&mut Vec::new(), None).unwrap();
-        queue.push(Vec::new(), Place::Next).unwrap();
+        queue.push(Vec::new(), Job::Store(Place::Next)).unwrap();
         drop(waiting);
     }
 
     #[test]
     fn nobody_waits_for_a_writer_that_has_gone() {
         let queue = Queue::default();
-        let [taken, left] = [0, 1].map(|_| queue.push(Vec::new(), Place::Next).unwrap());
+        let [taken, left] = [0, 1].map(|_| queue.push(Vec::new(), Job::Store(Place::Next)).unwrap());
         drop(queue.state().waiting.pop_front());
         queue.abandon();
         let kind = |answered: Answered| pollster::block_on(answered).unwrap_err().kind();
         assert_eq!(kind(taken), crate::AppendErrorKind::MaybeStored);
         assert_eq!(kind(left), crate::AppendErrorKind::NotStored);
-        assert!(queue.push(Vec::new(), Place::Next).is_err());
+        assert!(queue.push(Vec::new(), Job::Store(Place::Next)).is_err());
     }
 }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::disk::damage::{Damage, DamageKind, Unreadable};
 use crate::disk::history::Entry;
-use crate::disk::keeper::{bound_filters_of, prepare, seal};
+use crate::disk::keeper::{bound_filters_of, prepare, remove, seal};
 use crate::disk::scan::{Scan, Step, later_group, written_end};
 use crate::disk::segment::{HEAD_BYTES, Head, Index, Segment, events_name, index_name, sequence_of};
-use crate::disk::settings::{DiskSettings, Durability, Sizes};
+use crate::disk::settings::{DiskSettings, Durability, Order, Sizes};
 use crate::disk::side::{Side, Summary};
 use crate::disk::state::State;
 use crate::disk::storage::{Folder, read_full, write_full};
@@ -31,7 +31,7 @@ pub(super) struct Recovered {
 /// Brings the log to a state that lasts: after it all that is kept is on the disk, and the next append works.
 pub(super) fn recover(folder: &dyn Folder, settings: &DiskSettings, sizes: &Sizes) -> Result<Recovered, Unreadable> {
     let found_state = State::load(folder).map_err(Unreadable::failed(&folder.path("state")))?;
-    let fresh_state = State::new(settings.durability, settings.boot.clone());
+    let fresh_state = State::new(settings.durability, settings.order, settings.boot.clone());
     let is_new_key = found_state.is_none();
     let mut state = found_state.unwrap_or_else(|| fresh_state.clone());
     let closed_at = state.closed_at;
@@ -47,7 +47,10 @@ pub(super) fn recover(folder: &dyn Folder, settings: &DiskSettings, sizes: &Size
     let count = segments.len();
     for (index, (segment, size)) in segments.into_iter().enumerate() {
         let is_last = index + 1 == count;
-        follows(entries.back(), &segment)?;
+        if !follows(entries.back(), &segment, state.order)? {
+            // The history begins anew here. A crash came before what was forgotten had been removed.
+            remove_all(folder, &mut entries)?;
+        }
         let entry = if is_last {
             let (entry, tail) = tail(folder, segment, size, (&state, same_boot))?;
             torn = tail;
@@ -63,6 +66,13 @@ pub(super) fn recover(folder: &dyn Folder, settings: &DiskSettings, sizes: &Size
         }
     }
     check_end(folder, closed_at, entries.back())?;
+    if settings.order == Order::Followed && state.order == Order::Own {
+        if entries.iter().any(|entry| entry.records > 0) {
+            return Err(Unreadable::OwnOrder(folder.path("")));
+        }
+        // Its epoch was never used, and would stand in the way of the one to follow.
+        remove_all(folder, &mut entries)?;
+    }
 
     remove_orphans(folder)?;
     for segment in unwritten {
@@ -73,16 +83,21 @@ pub(super) fn recover(folder: &dyn Folder, settings: &DiskSettings, sizes: &Size
     synced.map_err(Unreadable::failed(&folder.path("")))?;
 
     let lost_by_machine = state.durability == Durability::Os && closed_at.is_none() && !same_boot;
-    let needs_epoch = entries.is_empty() || torn.is_some() || was_cut || lost_by_machine || is_new_key;
-    let active = if needs_epoch {
+    let is_in_doubt = entries.is_empty() || torn.is_some() || was_cut || lost_by_machine || is_new_key;
+    let active = if settings.order == Order::Followed && is_in_doubt {
+        // Whoever makes the order gives the same positions to the same events again.
+        let start = entries.back().map_or(Position::start_of(Epoch(0)), |last| last.last);
+        begin_segment(folder, sizes, (&state, settings.now), start, &mut entries)?
+    } else if is_in_doubt || state.order != settings.order {
         let known = entries.back().map_or(0, |last| last.last.epoch.0).max(state.epoch);
         state.epoch = known.saturating_add(1).max(settings.now.0);
-        open_epoch(folder, sizes, &state, settings.now, &mut entries)?
+        let start = Position::start_of(Epoch(state.epoch));
+        begin_segment(folder, sizes, (&state, settings.now), start, &mut entries)?
     } else {
         go_on(folder, sizes, entries.back())?
     };
     state = State { closed_at: None, ..state };
-    state.durability = settings.durability;
+    (state.durability, state.order) = (settings.durability, settings.order);
     state.boot.clone_from(&settings.boot);
     state.save(folder).map_err(Unreadable::failed(&folder.path("state")))?;
     Ok(Recovered { entries, active, state, torn })
@@ -147,15 +162,25 @@ pub(super) fn list(folder: &dyn Folder, in_order: bool) -> Result<Listed, Unread
     Ok(listed)
 }
 
-/// A segment must begin where the one before ends.
-pub(super) fn follows(before: Option<&Entry>, segment: &Segment) -> Result<(), Unreadable> {
+/// A segment must begin where the one before ends. False if it begins past that, which only what follows another's order
+/// may do.
+pub(super) fn follows(before: Option<&Entry>, segment: &Segment, order: Order) -> Result<bool, Unreadable> {
     match before {
+        Some(before) if before.last < segment.head.before && order == Order::Followed => Ok(false),
         Some(before) if before.last < segment.head.before => {
             Err(before.segment.damage(before.end.into(), DamageKind::Missing).into())
         }
         Some(before) if before.last > segment.head.before => Err(segment.damage(0, DamageKind::Order).into()),
-        _ => Ok(()),
+        _ => Ok(true),
     }
+}
+
+/// Removes segments, from the oldest on.
+fn remove_all(folder: &dyn Folder, entries: &mut VecDeque<Entry>) -> Result<(), Unreadable> {
+    for Entry { segment, .. } in entries.drain(..) {
+        remove(folder, segment.head.sequence).map_err(Unreadable::failed(segment.path()))?;
+    }
+    Ok(())
 }
 
 /// Removes side files whose segment went before them.
@@ -327,16 +352,15 @@ fn go_on(folder: &dyn Folder, sizes: &Sizes, last: Option<&Entry>) -> Result<Act
     Ok(Active { segment, size, room, end, records, retained_bytes, last })
 }
 
-/// Begins a segment in a new epoch: positions past the tail may have been given out.
-fn open_epoch(
+/// Begins a segment at `start`, in a new epoch if positions past the tail may have been given out.
+fn begin_segment(
     folder: &dyn Folder,
     sizes: &Sizes,
-    state: &State,
-    now: Timestamp,
+    (state, now): (&State, Timestamp),
+    start: Position,
     entries: &mut VecDeque<Entry>,
 ) -> Result<Active, Unreadable> {
     let last = entries.back();
-    let start = Position::start_of(Epoch(state.epoch));
     let sequence = last.map_or(1, |last| last.segment.head.sequence + 1);
     let before = last.map_or(start, |last| last.last);
     if let Some(last) = last {

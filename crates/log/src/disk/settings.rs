@@ -14,12 +14,26 @@ pub enum Durability {
     Os,
 }
 
+/// Who makes the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::exhaustive_enums, reason = "the order is made either by the log or by somebody else")]
+pub enum Order {
+    /// The log: it opens a new epoch when positions past its tail may have been given out.
+    #[default]
+    Own,
+    /// Somebody else, from whom every event can be had again: the log opens no epoch, and goes on from wherever its
+    /// records end. Where a file of it is missing, what comes before is dropped.
+    Followed,
+}
+
 /// How a [`DiskLog`](crate::DiskLog) behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DiskSettings {
     /// When an event counts as stored.
     pub durability: Durability,
+    /// Who makes the order.
+    pub order: Order,
     /// How much history is kept.
     pub retention: Retention,
     /// The time of day. It names the epoch, if a new one is to be opened.
@@ -44,6 +58,7 @@ impl DiskSettings {
     pub fn new(retention: Retention, now: Timestamp) -> Self {
         Self {
             durability: Durability::default(),
+            order: Order::default(),
             retention,
             now,
             boot: None,

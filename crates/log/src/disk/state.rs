@@ -1,7 +1,7 @@
 //! What a log knows of itself from one start to the next: the file `state`, replaced as a whole.
 //!
 //! ```text
-//! magic, version, checksum of all that follows, key of the hashes (16 bytes), 1 if it was closed, durability,
+//! magic, version, checksum of all that follows, key of the hashes (16 bytes), flags: closed, durability, order,
 //! the segment and the byte where the records ended, the last epoch, bytes of the boot's name, the boot's name
 //! ```
 
@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 
 use crate::disk::fields::Fields;
-use crate::disk::settings::Durability;
+use crate::disk::settings::{Durability, Order};
 use crate::disk::storage::{Folder, read_whole, write_full};
 use crate::disk::terms::Key;
 
@@ -28,15 +28,17 @@ pub(super) struct State {
     /// The last epoch that was opened here: without it a clock that went back could open one twice.
     pub(super) epoch: u64,
     pub(super) durability: Durability,
+    /// Who makes the order.
+    pub(super) order: Order,
     pub(super) boot: Option<Box<str>>,
 }
 
 impl State {
     /// A log that is new, or has lost its state.
-    pub(super) fn new(durability: Durability, boot: Option<Box<str>>) -> Self {
+    pub(super) fn new(durability: Durability, order: Order, boot: Option<Box<str>>) -> Self {
         // The key needs to be unknown to publishers, and std has a source of such numbers.
         let random = RandomState::new();
-        Self { key: Key([random.hash_one(1), random.hash_one(2)]), closed_at: None, epoch: 0, durability, boot }
+        Self { key: Key([random.hash_one(1), random.hash_one(2)]), closed_at: None, epoch: 0, durability, order, boot }
     }
 
     /// Reads the state. `None` if there is none that can be read.
@@ -64,7 +66,9 @@ impl State {
         bytes.extend_from_slice(&[0; 4]);
         let Key([k0, k1]) = self.key;
         let (segment, byte) = self.closed_at.unwrap_or_default();
-        let flags = u64::from(self.closed_at.is_some()) | u64::from(self.durability == Durability::Os) << 1;
+        let flags = u64::from(self.closed_at.is_some())
+            | u64::from(self.durability == Durability::Os) << 1
+            | u64::from(self.order == Order::Followed) << 2;
         for field in [k0, k1, flags, segment, u64::from(byte), self.epoch] {
             bytes.extend_from_slice(&field.to_le_bytes());
         }
@@ -92,6 +96,7 @@ impl State {
             closed_at: (flags & 1 != 0).then_some((segment, byte)),
             epoch,
             durability: if flags & 2 != 0 { Durability::Os } else { Durability::Fsync },
+            order: if flags & 4 != 0 { Order::Followed } else { Order::Own },
             boot: (!boot.is_empty()).then(|| boot.into()),
         })
     }
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_state_reads_back_and_no_bit_of_it_may_differ() {
-        let mut state = State::new(Durability::Os, Some("b7c1".into()));
+        let mut state = State::new(Durability::Os, Order::Followed, Some("b7c1".into()));
         state.closed_at = Some((7, 99));
         let mut bytes = state.encode();
         assert_eq!(State::decode(&bytes), Some(state));

@@ -13,6 +13,9 @@ mod oracle;
 /// Power that goes out at any operation.
 mod power;
 
+/// Somebody else's order.
+mod followed;
+
 /// The Nth operation that fails, and a disk that is full.
 mod faults;
 

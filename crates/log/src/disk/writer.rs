@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use crate::disk::damage::Unreadable;
 use crate::disk::group::Group;
-use crate::disk::queue::Waiting;
+use crate::disk::history::Trimmed;
+use crate::disk::queue::{Answer, Job, Waiting};
 use crate::disk::reading;
 use crate::disk::scan::{Scan, Step};
 use crate::disk::segment::{HEAD_BYTES, Head, Index, Segment, events_name};
@@ -18,7 +19,7 @@ use crate::disk::storage::write_full;
 use crate::disk::stored::Base;
 use crate::disk::terms::Terms;
 use crate::limits::{BATCH_BYTES_MAX, READ_CHUNK_BYTES, REPAIR_INTERVAL};
-use crate::{AppendError, Id, Position, Record, Timestamp};
+use crate::{AppendError, Id, Place, Position, Record, Timestamp};
 
 /// The segment that is written, as far as the disk has it.
 #[derive(Debug)]
@@ -84,11 +85,15 @@ impl Writer {
 
     /// Gives a batch its positions and adds it to the group, which is written before if there is no room for both.
     fn stage(&mut self, group: &mut Group, waiting: Waiting) {
-        let Waiting { batch, place, answer, .. } = waiting;
+        let Waiting { batch, job, answer, .. } = waiting;
         if let Some(reason) = &self.failed {
             answer.give(Err(AppendError::not_stored(reason.clone())));
             return;
         }
+        let place = match job {
+            Job::Store(place) => place,
+            Job::BeginAt(start) => return self.begin_at(group, start, answer),
+        };
         let tail = group.records.last().map_or(self.active.last, |(record, _)| record.position);
         let first = match place.first_past(tail, batch.len()) {
             Ok(first) => first,
@@ -161,9 +166,9 @@ impl Writer {
         records = group.take_back(0);
         if size > BATCH_BYTES_MAX as u64 {
             let reason = format!("a batch of {size} bytes is over the limit of {BATCH_BYTES_MAX}");
-            return Err(AppendError::not_stored(reason));
+            return Err(AppendError::too_large(reason));
         }
-        let rolled = self.roll(base, size);
+        let rolled = self.roll(base, size, None);
         *group = self.new_group();
         rolled.map_err(|error| self.no_room(error))?;
         group.add(&base, records, firsts);
@@ -199,8 +204,26 @@ impl Writer {
         self.active.records + group.records.len() as u64 >= sizes.records_max || terms >= sizes.terms_max
     }
 
-    /// Begins a segment with room for `bytes` at least.
-    fn roll(&mut self, base: Base, bytes: u64) -> io::Result<()> {
+    /// Has the history begin anew: what comes next goes to a segment that says so.
+    fn begin_at(&mut self, group: &mut Group, start: Position, answer: Answer) {
+        let begun = if self.commit(group) {
+            let time = self.active.segment.head.base.time;
+            let base = Base { position: start, time };
+            Place::start_past(self.active.last, start)
+                .and_then(|_| self.roll(base, HEAD_BYTES.into(), Some(start)).map_err(|error| self.no_room(error)))
+        } else {
+            Err(AppendError::not_stored("the disk failed on the events before it"))
+        };
+        *group = self.new_group();
+        if begun.is_ok() {
+            self.shared.tell(start);
+        }
+        answer.give(begun.map(|()| Vec::new()));
+    }
+
+    /// Begins a segment with room for `bytes` at least. With `anew` all that came before is forgotten: the segment begins
+    /// where none ends.
+    fn roll(&mut self, base: Base, bytes: u64, anew: Option<Position>) -> io::Result<()> {
         let sizes = self.shared.sizes;
         let begun = self.active.end > 0;
         let old = &self.active.segment;
@@ -210,22 +233,25 @@ impl Writer {
         }
         let sequence = old.head.sequence + u64::from(begun);
         let file = if begun { self.shared.work.take_next(sequence)? } else { old.file.clone() };
-        let head = Head { sequence, base, before: self.active.last };
+        let before = anew.unwrap_or(self.active.last);
+        let head = Head { sequence, base, before };
         let path = self.shared.folder.path(&events_name(sequence));
         let segment = Arc::new(Segment::new(head, file, path, Index::Memory(Terms::default())));
+        let mut forgotten = Trimmed::default();
         let old = {
             let mut history = self.shared.history_mut();
-            if begun {
-                history.roll(segment.clone(), self.active.last);
-            } else {
-                history.replace_last(segment.clone(), self.active.last);
+            match anew {
+                Some(start) => forgotten = history.begin_at(segment.clone(), start, begun),
+                None if begun => history.roll(segment.clone(), before),
+                None => history.replace_last(segment.clone(), before),
             }
-            let last = self.active.last;
+            let last = before;
             let (size, room) = (sizes.segment_bytes.max(bytes), sizes.room_bytes);
             let active = Active { segment, size, room, end: 0, records: 0, retained_bytes: 0, last };
             std::mem::replace(&mut self.active, active)
         };
-        if begun {
+        self.shared.follow_up(forgotten, base.time, 0);
+        if begun && anew.is_none() {
             let summary = Summary {
                 end: old.end,
                 records: old.records,

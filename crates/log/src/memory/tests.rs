@@ -203,3 +203,24 @@ proptest! {
         prop_assert_eq!(seen, expected);
     }
 }
+
+#[test]
+fn a_history_that_begins_anew_has_expired_before_that() {
+    let log = with_count(10);
+    append(&log, vec![draft(&["a"], Some("x"), 0), draft(&["a"], None, 0)]);
+    log.begin_now(at(99)).unwrap();
+    assert_eq!((log.span().start, log.span().tail, log.usage().count), (at(99), at(99), 0));
+    assert_eq!([0, 2, 99, 100].map(|offset| log.locate(at(offset))), {
+        use Located::{Expired, Kept, Unknown};
+        [Expired, Expired, Kept, Unknown]
+    });
+    assert_eq!(log.position_of("x").unwrap(), None);
+    let onto = |tail, first| append_at(&log, vec![draft(&["a"], None, 0)], Place::Onto { tail, first });
+    assert_eq!(onto(at(98), at(120)).unwrap_err().kind(), crate::AppendErrorKind::NotStored);
+    assert_eq!(onto(at(99), at(120)).unwrap(), [at(120)]);
+    let by_topic = log.read(at(99), Topics::Any(&topics(&["a"])), ALL).unwrap();
+    assert_eq!(offsets(&by_topic), [120]);
+    assert!(log.begin_now(at(120)).is_err());
+    log.begin_now(Position::start_of(Epoch(EPOCH.0 + 1))).unwrap();
+    assert_eq!(log.locate(at(120)), Located::Unknown);
+}

@@ -76,7 +76,7 @@ fn outcome(disk: &TestDisk, settings: &DiskSettings, records: &[Arc<Record>]) ->
 fn damage_of(error: &Unreadable) -> Damage {
     match error {
         Unreadable::Damaged(damage) => damage.clone(),
-        Unreadable::Failed(..) => panic!("{error}"),
+        _ => panic!("{error}"),
     }
 }
 

@@ -85,7 +85,7 @@ fn check(log: &DiskLog, told: &Told, seen: &[Position], retained: u64) {
     assert_eq!(read_from(log, log.span().start, Topics::Any(&by_topic), ALL).len(), records.len());
 }
 
-fn reopen(disk: &TestDisk, settings: &DiskSettings, random: &mut fastrand::Rng) -> DiskLog {
+pub(super) fn reopen(disk: &TestDisk, settings: &DiskSettings, random: &mut fastrand::Rng) -> DiskLog {
     loop {
         // The power may go out while the log recovers, too.
         let is_failing = random.u8(..3) == 0;
