@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
-use crate::cursor::{Cursor, Start};
+use crate::cursor::{Cursor, InvalidCursor, Start};
 use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
 use crate::idempotency::{Answers, IdempotencyKey};
@@ -302,11 +302,17 @@ pub enum BuildError {
 
 /// A subscription that was not begun.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SubscribeError {
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The hub is stopping.
     #[error("the hub is stopping: subscribe to it when it is back")]
     Draining,
+    /// The log does not give what it holds.
     #[error("the history can't be read now")]
     Log(#[from] ReadError),
+    /// No event can have such an id.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
 }
 
 /// An update that was not published.
