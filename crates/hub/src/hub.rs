@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
-use crate::cursor::{Cursor, GapReason, Start};
+use crate::cursor::{Cursor, GapReason, InvalidCursor, Start};
 use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
 use crate::idempotency::{Answers, IdempotencyKey};
@@ -331,13 +331,20 @@ pub enum BuildError {
 
 /// A subscription that was not begun.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SubscribeError {
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// The hub is stopping.
     #[error("the hub is stopping: subscribe to it when it is back")]
     Draining,
+    /// The log has not caught up with the engine, for this reason.
     #[error("the history is not complete here yet: {0}")]
     Behind(String),
+    /// The log does not give what it holds.
     #[error("the history can't be read now")]
     Log(#[from] ReadError),
+    /// No event can have such an id.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
 }
 
 /// An update that was not published.

@@ -41,6 +41,8 @@ mod idempotency;
 mod subscription;
 mod update;
 
+mod typed_topic;
+
 mod figures;
 mod hub;
 mod recent_types;
@@ -54,6 +56,7 @@ mod oracle;
 
 mod audience;
 mod delivery;
+mod inside;
 mod presence;
 mod shard;
 
@@ -77,8 +80,9 @@ pub use cursor::GAP_TYPE;
 pub use figures::Figures;
 pub use grant::{Grant, InvalidGrant};
 pub use hook::{Hook, Refusal};
-pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError};
+pub use hub::{BuildError, DEFAULT_RETENTION, Hub, HubBuilder, PublishError, SubscribeError};
 pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
+pub use inside::{ReceiveError, Received};
 pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use revocation::Revocation;
@@ -91,4 +95,5 @@ pub use token::{
     VerifyingKey,
 };
 pub use topic::{InvalidTopic, Topic};
+pub use typed_topic::{InvalidTypedTopic, TypedTopic};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

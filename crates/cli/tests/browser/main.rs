@@ -12,5 +12,6 @@ mod event_source;
 mod http2;
 mod origin;
 mod page;
+mod sessions;
 mod symfony;
 mod tutorial;

@@ -19,6 +19,7 @@ mod requests;
 mod reserved;
 mod reused;
 mod seam;
+mod sessions;
 mod shards;
 mod stop;
 mod subscribe;
