@@ -4,6 +4,9 @@
 
 mod units;
 
+mod terminal;
+
+mod connection;
 mod refusal;
 
 mod secret;
