@@ -27,6 +27,8 @@ mod publish;
 
 mod subscribe;
 
+mod doctor;
+
 mod bench;
 
 use std::io::{self, IsTerminal, Write};
@@ -54,6 +56,7 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Print a stream of events
     Subscribe(subscribe::SubscribeArgs),
+    Doctor(Box<doctor::DoctorArgs>),
     Token(token::TokenArgs),
     Bench(bench::BenchArgs),
     Log(log::LogArgs),
@@ -73,6 +76,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Subscribe(args) => subscribe::run(args).await,
+        Command::Doctor(args) => doctor::run(*args).await,
         Command::Token(args) => token::run(&args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Log(args) => log::run(&args),

@@ -11,8 +11,10 @@ use crate::connection::with_scheme;
 
 /// The request, and how it is repeated. Everything that can be wrong with the arguments is found here.
 pub(crate) fn builder(args: &SubscribeArgs, resume: Option<&ResumeFile>) -> anyhow::Result<EventSourceBuilder> {
-    let mut builder =
-        EventSource::builder(url(args)).client_builder(args.connection.client()?).headers(headers(args)).retry(retry_policy(args));
+    let mut builder = EventSource::builder(url(args))
+        .client_builder(args.connection.client()?)
+        .headers(headers(args))
+        .retry(retry_policy(args));
     if let Some(data) = &args.data {
         builder = builder.method(Method::POST).body(body(data)?);
     }
