@@ -4,6 +4,9 @@
 
 mod units;
 
+mod terminal;
+
+mod connection;
 mod refusal;
 
 mod secret;
@@ -23,6 +26,8 @@ mod token;
 mod publish;
 
 mod subscribe;
+
+mod doctor;
 
 mod bench;
 
@@ -51,6 +56,7 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Print a stream of events
     Subscribe(subscribe::SubscribeArgs),
+    Doctor(Box<doctor::DoctorArgs>),
     Token(token::TokenArgs),
     Bench(bench::BenchArgs),
     Log(log::LogArgs),
@@ -70,6 +76,7 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Subscribe(args) => subscribe::run(args).await,
+        Command::Doctor(args) => doctor::run(*args).await,
         Command::Token(args) => token::run(&args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Log(args) => log::run(&args),

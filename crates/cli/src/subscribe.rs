@@ -11,11 +11,10 @@ use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::Failure;
+use crate::connection::{ConnectionArgs, parse_header, parse_token};
 use crate::units::{parse_duration, parse_size};
 
 mod request;
-
-mod terminal;
 
 mod print;
 
@@ -25,7 +24,7 @@ mod resume;
 
 use output::Output;
 use print::{Printer, reason};
-use request::{builder, parse_header, parse_id, parse_token};
+use request::{builder, parse_id};
 use resume::ResumeFile;
 
 /// Prints a stream of events, reconnecting as a browser does
@@ -99,17 +98,8 @@ pub(crate) struct SubscribeArgs {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_event_size: Option<u64>,
 
-    /// Connects through this proxy, instead of the one that the environment names
-    #[arg(long, value_name = "URL")]
-    proxy: Option<String>,
-
-    /// Trusts the certificates of this PEM file, and no others
-    #[arg(long, value_name = "FILE")]
-    cacert: Option<std::path::PathBuf>,
-
-    /// Trusts any certificate: anyone on the way can read and change the stream
-    #[arg(short = 'k', long)]
-    insecure: bool,
+    #[command(flatten)]
+    connection: ConnectionArgs,
 
     /// How events are printed
     #[arg(short = 'o', long, value_enum, default_value_t = Format::Text)]

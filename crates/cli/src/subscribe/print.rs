@@ -7,8 +7,8 @@ use fanfare_client::{Error, Event, Kind, News, SkipReason};
 use serde::Serialize;
 
 use super::Format;
-use super::terminal::{Colour, Style, note};
 use crate::refusal::detail;
+use crate::terminal::{Colour, Style, note};
 
 /// Puts news into the form that was asked for. Writing to a `String` can't fail, which is why results are dropped.
 #[derive(Debug)]

@@ -2,16 +2,19 @@
 
 use anyhow::Context;
 use fanfare_client::{EventId, EventSource, EventSourceBuilder, RetryPolicy};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 
 use super::SubscribeArgs;
 use super::resume::ResumeFile;
+use crate::connection::with_scheme;
 
 /// The request, and how it is repeated. Everything that can be wrong with the arguments is found here.
 pub(crate) fn builder(args: &SubscribeArgs, resume: Option<&ResumeFile>) -> anyhow::Result<EventSourceBuilder> {
-    let mut builder =
-        EventSource::builder(url(args)).client_builder(client(args)?).headers(headers(args)).retry(retry_policy(args));
+    let mut builder = EventSource::builder(url(args))
+        .client_builder(args.connection.client()?)
+        .headers(headers(args))
+        .retry(retry_policy(args));
     if let Some(data) = &args.data {
         builder = builder.method(Method::POST).body(body(data)?);
     }
@@ -42,33 +45,6 @@ fn url(args: &SubscribeArgs) -> String {
         url.query_pairs_mut().extend_pairs(args.topics.iter().map(|topic| ("topic", topic)));
     }
     url.into()
-}
-
-/// `localhost:3000` is what one types, and to the URL standard that is the path `3000` of the scheme `localhost`. As
-/// with curl it is a host.
-fn with_scheme(text: &str) -> String {
-    let before_path = text.split(['/', '?', '#']).next().unwrap_or_default();
-    let is_host_and_port =
-        || before_path.split_once(':').is_some_and(|(_, port)| port.starts_with(|c: char| c.is_ascii_digit()));
-    let has_scheme = before_path.ends_with(':') || Url::parse(text).is_ok() && !is_host_and_port();
-    if has_scheme { text.to_owned() } else { format!("http://{text}") }
-}
-
-fn client(args: &SubscribeArgs) -> anyhow::Result<reqwest::ClientBuilder> {
-    let mut client = reqwest::Client::builder().user_agent(concat!("fanfare/", env!("CARGO_PKG_VERSION")));
-    if let Some(proxy) = &args.proxy {
-        let proxy = reqwest::Proxy::all(proxy).with_context(|| format!("--proxy: {proxy:?} is no proxy's URL"))?;
-        client = client.proxy(proxy);
-    }
-    if let Some(path) = &args.cacert {
-        let pem = std::fs::read(path).with_context(|| format!("--cacert: can't read {}", path.display()))?;
-        let certificates = reqwest::Certificate::from_pem_bundle(&pem)
-            .ok()
-            .filter(|certificates| !certificates.is_empty())
-            .with_context(|| format!("--cacert: {} holds no certificate in PEM form", path.display()))?;
-        client = client.tls_certs_only(certificates);
-    }
-    Ok(client.tls_danger_accept_invalid_certs(args.insecure))
 }
 
 fn headers(args: &SubscribeArgs) -> HeaderMap {
@@ -109,20 +85,6 @@ fn body(data: &str) -> anyhow::Result<Vec<u8>> {
         }
         Some(path) => std::fs::read(path).with_context(|| format!("--data: can't read {path}")),
     }
-}
-
-pub(crate) fn parse_header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
-    let name = HeaderName::try_from(name.trim()).map_err(|_| format!("{name:?} is no header's name"))?;
-    let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| "the value holds a control character")?;
-    Ok((name, value))
-}
-
-pub(crate) fn parse_token(text: &str) -> Result<HeaderValue, String> {
-    let value = HeaderValue::try_from(format!("Bearer {}", text.trim()));
-    let mut value = value.map_err(|_| "the token holds a control character")?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 pub(crate) fn parse_id(text: &str) -> Result<EventId, String> {

@@ -5,6 +5,7 @@
 mod running;
 
 mod demo;
+mod doctor;
 mod durability;
 mod log;
 mod publish;

@@ -28,24 +28,6 @@ fn topics_join_the_query_and_give_a_path_to_a_url_without_one() {
 }
 
 #[test]
-fn a_url_without_a_scheme_is_http() {
-    for (text, expected) in [
-        ("localhost:3000/events", "http://localhost:3000/events"),
-        ("localhost", "http://localhost"),
-        ("127.0.0.1:3000?topic=a://b", "http://127.0.0.1:3000?topic=a://b"),
-        ("h:1?topic=a://b", "http://h:1?topic=a://b"),
-        ("[::1]:3000", "http://[::1]:3000"),
-        ("https://a/", "https://a/"),
-        ("http://this is invalid/", "http://this is invalid/"),
-        ("ftp://a/", "ftp://a/"),
-        ("mailto:a@b", "mailto:a@b"),
-        ("about:blank", "about:blank"),
-    ] {
-        assert_eq!(with_scheme(text), expected, "{text:?}");
-    }
-}
-
-#[test]
 fn headers_are_the_users_then_the_token_then_the_defaults() {
     let sent = |line: &[&str]| {
         let headers = headers(&parse(line).unwrap());

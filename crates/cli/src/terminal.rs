@@ -66,6 +66,8 @@ impl Style {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Colour {
     Faint = 2,
+    Red = 31,
+    Green = 32,
     Yellow = 33,
     Cyan = 36,
 }
