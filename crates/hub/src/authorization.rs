@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::grant::Grant;
 use crate::grants::Grants;
 use crate::limits::STREAM_LIFE_MIN;
+use crate::party::Party;
 use crate::selector::Selectors;
 use crate::token::{TokenError, Verifier};
 
@@ -42,12 +43,12 @@ impl Authorization {
     }
 
     /// What whoever publishes with `token` may do.
-    pub(crate) async fn publisher(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Arc<Grant>, Refused> {
-        let Some(tokens) = self.tokens() else { return Ok(everything()) };
+    pub(crate) async fn publisher(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Access, Refused> {
+        let Some(tokens) = self.tokens() else { return Ok(Access::lasting(everything())) };
         // A key that is for subscribers alone lets nobody publish.
         let verifier = tokens.publisher.as_ref().ok_or(Refused::NobodyPublishes)?;
         let claims = verifier.verify(token.ok_or(Refused::NoToken)?, clock.now()).await?;
-        Ok(tokens.grants.of(claims.selectors)?)
+        Ok(Access { subject: claims.subject, ..Access::lasting(tokens.grants.of(claims.selectors)?) })
     }
 
     /// What whoever subscribes with `token` may see, and for how long.
@@ -67,7 +68,7 @@ impl Authorization {
             return Err(TokenError::Expired.into());
         }
         let (grant, payload) = (tokens.grants.of(claims.selectors)?, claims.payload);
-        Ok(Access { grant, left, payload })
+        Ok(Access { grant, left, payload, subject: claims.subject })
     }
 
     /// Begins to fetch published keys.
@@ -77,18 +78,20 @@ impl Authorization {
     }
 }
 
-/// What a subscriber may see, and for how long.
+/// What somebody may do, and for how long.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub(crate) grant: Arc<Grant>,
     pub(crate) left: Option<Duration>,
     /// What its token says of it to others.
     pub(crate) payload: Option<Arc<RawValue>>,
+    /// Whom limits are for, in place of an address.
+    pub(crate) subject: Option<Party>,
 }
 
 impl Access {
     fn lasting(grant: Arc<Grant>) -> Self {
-        Self { grant, left: None, payload: None }
+        Self { grant, left: None, payload: None, subject: None }
     }
 }
 

@@ -30,11 +30,21 @@ mod selector;
 mod topic;
 mod uri_template;
 
+mod trusted_proxy;
+
+mod forwarded;
+mod party;
+mod proxy_protocol;
+
+mod client_address;
+
 mod authorization;
 mod grants;
 mod token;
 
 mod idempotency;
+mod publish_rate;
+mod quota;
 mod subscription;
 mod update;
 
@@ -42,6 +52,7 @@ mod figures;
 mod hub;
 mod recent_types;
 mod shared;
+mod ticket;
 
 mod interest;
 mod notice;
@@ -83,4 +94,5 @@ pub use token::{
     VerifyingKey,
 };
 pub use topic::{InvalidTopic, Topic};
+pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use http::header::{HOST, ORIGIN, REFERER};
+use http::request::Parts;
 use http::{HeaderMap, Uri};
 
 use crate::Hub;
 use crate::authorization::{Access, Authorization, Refused};
+use crate::client_address::ClientAddress;
 use crate::grant::Grant;
 use crate::http::form::Form;
 use crate::http::{Problem, credentials};
 use crate::origin::{AllowedOrigin, is_loopback_origin, is_named};
+use crate::party::Party;
 use crate::token::TokenError;
 
 /// What whoever subscribes may see, or a refusal.
@@ -24,8 +27,17 @@ pub(crate) async fn subscriber(hub: &Hub, headers: &HeaderMap, query: &Form) -> 
     Ok(authorization.subscriber(token, &*hub.shared.clock).await?)
 }
 
-/// The grant of whoever publishes, or a refusal.
-pub(crate) async fn publisher(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Result<Arc<Grant>, Problem> {
+/// Somebody who publishes.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) grant: Arc<Grant>,
+    /// Whom limits are for: the subject of its token, else its address.
+    pub(crate) party: Party,
+}
+
+/// Whoever publishes, or a refusal.
+pub(crate) async fn publisher(hub: &Hub, head: &Parts) -> Result<Publisher, Problem> {
+    let Parts { uri, headers, .. } = head;
     let settings = &hub.shared.settings;
     let query;
     let token = match settings.authorization.tokens() {
@@ -42,7 +54,9 @@ pub(crate) async fn publisher(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Resu
             credential.map(|credential| credential.token)
         }
     };
-    Ok(settings.authorization.publisher(token, &*hub.shared.clock).await?)
+    let access = settings.authorization.publisher(token, &*hub.shared.clock).await?;
+    let address = || ClientAddress::of_request(settings, head).map_or(Party::Unknown, ClientAddress::party);
+    Ok(Publisher { grant: access.grant, party: access.subject.unwrap_or_else(address) })
 }
 
 /// On an open hub a page of a foreign origin may not publish: browsers send a plain POST without asking first, so CORS

@@ -3,7 +3,6 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use fanfare_log::BATCH_EVENTS_MAX;
-use http::request::Parts;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -12,15 +11,15 @@ use crate::update::Attributes;
 use crate::{Hub, InvalidUpdate, Update};
 
 pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
-    let (Parts { uri, headers, .. }, body) = request.into_parts();
-    let grant = access::publisher(&hub, &uri, &headers).await?;
-    if !publish::is_of_type(&headers, "application/x-ndjson") {
+    let (head, body) = request.into_parts();
+    let publisher = access::publisher(&hub, &head).await?;
+    if !publish::is_of_type(&head.headers, "application/x-ndjson") {
         let detail = "send a batch as application/x-ndjson, an object a line, or one event to /events/{topic}";
         return Err(Problem::unsupported_media_type(detail));
     }
-    let text = publish::read_text(&hub, &headers, body).await?;
+    let text = publish::read_text(&hub, &head.headers, body).await?;
     let updates = parse(&text)?;
-    let ids = publish::publish(&hub, &grant, &headers, updates).await?;
+    let ids = publish::publish(&hub, &publisher, &head.headers, updates).await?;
     Ok(ids.iter().flat_map(|id| [id.as_str(), "\n"]).collect::<String>().into_response())
 }
 

@@ -24,14 +24,14 @@ pub(crate) async fn subscribe(State(hub): State<Hub>, head: Parts) -> Response {
 /// `POST` of a form: `topic` once or more, `data`, `private`, `id`, `type`, `retry`. Other fields are ignored, as the
 /// protocol says.
 pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
-    let (Parts { uri, headers, .. }, body) = request.into_parts();
-    let grant = access::publisher(&hub, &uri, &headers).await?;
-    if !publish::is_of_type(&headers, "application/x-www-form-urlencoded") {
+    let (head, body) = request.into_parts();
+    let publisher = access::publisher(&hub, &head).await?;
+    if !publish::is_of_type(&head.headers, "application/x-www-form-urlencoded") {
         return Err(Problem::unsupported_media_type("send the update as application/x-www-form-urlencoded"));
     }
-    let text = publish::read_text(&hub, &headers, body).await?;
+    let text = publish::read_text(&hub, &head.headers, body).await?;
     let update = update(&Form::parse(&text)?)?;
-    let ids = publish::publish(&hub, &grant, &headers, vec![update]).await?;
+    let ids = publish::publish(&hub, &publisher, &head.headers, vec![update]).await?;
     Ok(publish::answer(&ids))
 }
 

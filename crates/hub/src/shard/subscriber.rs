@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_log::{Position, Record};
 
-use crate::presence::Member;
 use crate::run::Open;
 use crate::shard::chunk;
 use crate::shard::wheel::NEVER;
+use crate::subscription::Held;
 
 /// A subscriber. While it is live this is all that it costs in user space.
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(super) struct Subscriber<S> {
     pub(super) socket: S,
     /// Its place among the hub's connections.
     _open: Open,
-    /// Its place in the list of who is subscribed, if there is one.
-    _member: Option<Arc<Member>>,
+    /// What its subscription holds.
+    _held: Option<Arc<Held>>,
     pub(super) group: u32,
     pub(super) grant: u32,
     /// The tick at which something was sent to it last.
@@ -103,14 +103,14 @@ impl Piece {
 impl<S> Subscriber<S> {
     pub(super) fn new(
         socket: S,
-        (open, member): (Open, Option<Arc<Member>>),
+        (open, held): (Open, Option<Arc<Held>>),
         (group, grant): (u32, u32),
         position: Position,
     ) -> Self {
         Self {
             socket,
             _open: open,
-            _member: member,
+            _held: held,
             group,
             grant,
             last_sent: 0,

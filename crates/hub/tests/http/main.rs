@@ -11,6 +11,7 @@ mod embedded;
 mod expiry;
 mod hostile;
 mod http2;
+mod limits;
 mod mercure;
 mod publish;
 mod replay;
