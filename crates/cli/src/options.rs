@@ -1,5 +1,7 @@
 //! What can be said to `serve`: as a flag, in the environment, in a file.
 
+mod limits;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -12,9 +14,12 @@ use fanfare_hub::{Algorithm, AllowedOrigin, Authorization, DEFAULT_RETENTION, Se
 use fanfare_log::Retention;
 use reqwest::Url;
 use serde::{Deserialize, Deserializer};
+use toml::Spanned;
+use toml::de::DeTable;
 
 use crate::Failure;
 use crate::keys::Keys;
+use crate::options::limits::Limits;
 use crate::secret::Secret;
 use crate::tls::TlsFiles;
 use crate::units::{parse_duration, parse_size};
@@ -63,12 +68,12 @@ pub(crate) struct Options {
 
     /// Origins whose pages may subscribe; repeatable, `*` is any. Pages of this machine always may
     #[arg(long, env = "FANFARE_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    #[serde(deserialize_with = "origins")]
+    #[serde(deserialize_with = "one_or_many_parsed")]
     cors_origin: Vec<AllowedOrigin>,
 
     /// Origins whose pages may publish; repeatable, `*` is any. Pages of this machine always may
     #[arg(long, env = "FANFARE_PUBLISH_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    #[serde(deserialize_with = "origins")]
+    #[serde(deserialize_with = "one_or_many_parsed")]
     publish_origin: Vec<AllowedOrigin>,
 
     /// What publishers' tokens are checked with: a secret, or a public key in PEM form; @FILE reads it from a file
@@ -137,18 +142,10 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
     shards: Option<NonZeroUsize>,
 
-    /// Connections in all; 503 beyond [default: 100000]
-    #[arg(long, env = "FANFARE_MAX_CONNECTIONS", value_name = "N")]
-    max_connections: Option<usize>,
-
-    /// The body of a publish; 413 beyond [default: 1MiB]
-    #[arg(long, env = "FANFARE_MAX_BODY", value_name = "SIZE", value_parser = parse_size)]
-    #[serde(deserialize_with = "size")]
-    max_body: Option<u64>,
-
-    /// Topics of one subscription, and of one update; 400 beyond [default: 1000]
-    #[arg(long, env = "FANFARE_MAX_TOPICS", value_name = "N")]
-    max_topics: Option<usize>,
+    /// serde's own flattening would let unknown keys pass, so the file's keys are sorted before they are read.
+    #[command(flatten)]
+    #[serde(skip)]
+    limits: Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -251,9 +248,7 @@ impl Options {
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             shards: self.shards.or(file.shards),
-            max_connections: self.max_connections.or(file.max_connections),
-            max_body: self.max_body.or(file.max_body),
-            max_topics: self.max_topics.or(file.max_topics),
+            limits: self.limits.or(file.limits),
             anonymous: self.anonymous.or(file.anonymous),
             subscriptions: self.subscriptions.or(file.subscriptions),
             cookie_name: self.cookie_name.or(file.cookie_name),
@@ -268,7 +263,7 @@ impl Options {
 
     /// The connections that were asked for, if any were.
     pub(crate) fn max_connections(&self) -> Option<usize> {
-        self.max_connections
+        self.limits.max_connections()
     }
 
     /// The files of the certificate, if the hub shall speak TLS.
@@ -335,13 +330,8 @@ impl Options {
         settings.cors_origins.clone_from(&self.cors_origin);
         settings.publish_origins.clone_from(&self.publish_origin);
         settings.shards = self.shards.unwrap_or(settings.shards);
-        settings.connections_max = self.max_connections.unwrap_or(settings.connections_max);
-        settings.topics_max = self.max_topics.unwrap_or(settings.topics_max);
         settings.drain = self.drain.unwrap_or(settings.drain);
-        if let Some(bytes) = self.max_body {
-            let too_large = |_| Failure::usage("--max-body is more than this machine can address");
-            settings.body_bytes_max = usize::try_from(bytes).map_err(too_large)?;
-        }
+        self.limits.set(&mut settings)?;
         Ok(settings)
     }
 }
@@ -349,8 +339,21 @@ impl Options {
 fn read(path: &Path) -> anyhow::Result<Options> {
     let unusable = |error: String| Failure::usage(format!("{}: {error}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-    let options = toml::from_str(&text).map_err(|error| unusable(told(&error, &text)));
+    let options = parse(&text).map_err(|error| unusable(told(&error, &text)));
     options.context("the configuration can't be used")
+}
+
+/// Gives each struct the keys that are its flags' names. Each refuses those that it does not know, with their place.
+fn parse(text: &str) -> Result<Options, toml::de::Error> {
+    let mut rest = DeTable::parse(text)?;
+    let mut limits = Spanned::new(rest.span(), DeTable::new());
+    for key in Limits::keys() {
+        if let Some((key, value)) = rest.get_mut().remove_entry(key.as_str()) {
+            limits.get_mut().insert(key, value);
+        }
+    }
+    let limits = Limits::deserialize(toml::Deserializer::from(limits))?;
+    Ok(Options { limits, ..Options::deserialize(toml::Deserializer::from(rest))? })
 }
 
 /// What is wrong and where. The library would show the line, and a line may hold a key.
@@ -410,17 +413,20 @@ fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
     String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
 }
 
+/// A list in the file whose members are read as on the command line.
+fn one_or_many_parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let texts = one_or_many(deserializer)?;
+    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
+}
+
 fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
     let parse = |text: String| {
         text.parse()
             .map_err(|_| serde::de::Error::custom(format!("`{text}` is not an address: write it as 127.0.0.1:3000")))
     };
     one_or_many(deserializer)?.into_iter().map(parse).collect()
-}
-
-fn origins<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<AllowedOrigin>, D::Error> {
-    let texts = one_or_many(deserializer)?;
-    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
 }
 
 #[cfg(test)]
@@ -451,12 +457,13 @@ mod tests {
 
     #[test]
     fn flags_win_over_the_file() {
-        let file = toml::from_str(
-            "listen = ['127.0.0.1:1', '[::1]:2']\nheartbeat = 5\nretain_age = '2d'\ncors_origin = ['*']\ngap_event = 'off'",
+        let file = parse(
+            "listen = ['127.0.0.1:1', '[::1]:2']\nmax_topics = 7\ntrusted_proxy = ['10.0.0.0/8']\nheartbeat = 5\nretain_age = '2d'\ncors_origin = ['*']\ngap_event = 'off'",
         );
         let options = flags(&["--heartbeat", "7s", "--retain-bytes=1MiB", "--memory"]).or(file.unwrap());
         let settings = options.settings().unwrap();
         assert_eq!(settings.heartbeat, Duration::from_secs(7));
+        assert_eq!((settings.topics_max, settings.trusted_proxies.len()), (7, 1));
         assert!(!settings.gap_event && settings.cors_origins[0].is_any());
         assert_eq!(options.listen().len(), 2);
         let two_days = Some(Duration::from_secs(2 * 86400));
@@ -467,7 +474,7 @@ mod tests {
     #[test]
     fn memory_and_a_folder_exclude_each_other_and_the_flag_overrules_the_file() {
         assert!(flags(&["--memory", "--data-dir", "d"]).store().is_err());
-        let file = |text| toml::from_str::<Options>(text).unwrap();
+        let file = |text| parse(text).unwrap();
         assert!(file("memory = true\ndata_dir = 'd'").store().is_err());
         let disk = flags(&["--data-dir", "d", "--durability=os"]).or(file("memory = true\ndurability = 'fsync'"));
         assert!(matches!(disk.store().unwrap(), Store::Disk { durability: Durability::Os, .. }));
@@ -478,13 +485,17 @@ mod tests {
     #[test]
     fn a_bad_key_or_value_is_named() {
         for (text, named) in [
-            ("hearbeat = 5", "hearbeat"),
-            ("heartbeat = 'soon'", "soon"),
-            ("cors_origin = 'a/b'", "a/b"),
-            ("listen = 'here'", "here"),
+            ("\nhearbeat = 5", "hearbeat"),
+            ("\nheartbeat = 'soon'", "soon"),
+            ("\ncors_origin = 'a/b'", "a/b"),
+            ("\nlisten = 'here'", "here"),
+            ("\nmax_topic = 5", "max_topic"),
+            ("\nmax_topics = 'few'", "few"),
+            ("\ntrusted_proxy = '10.0.0.0/99'", "10.0.0.0/99"),
+            ("\n[limits]\nmax_topics = 5", "limits"),
         ] {
-            let error = toml::from_str::<Options>(text).unwrap_err().to_string();
-            assert!(error.contains(named), "{error}");
+            let error = told(&parse(text).unwrap_err(), text);
+            assert!(error.contains(named) && error.starts_with("line 2: "), "{error}");
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::grant::Grant;
 use crate::grants::Grants;
 use crate::hook::{Hook, Refusal};
 use crate::limits::STREAM_LIFE_MIN;
+use crate::party::Party;
 use crate::revocation::Revocation;
 use crate::token::{TokenError, Verifier};
 
@@ -50,7 +51,7 @@ impl Authorization {
     }
 }
 
-/// What a subscriber may see, and for how long.
+/// What somebody may do, and for how long.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
     pub(crate) grant: Arc<Grant>,
@@ -58,6 +59,8 @@ pub(crate) struct Admission {
     pub(crate) revocation: Option<Revocation>,
     /// What its token says of it to others.
     pub(crate) payload: Option<Arc<RawValue>>,
+    /// Whom limits are for, in place of an address.
+    pub(crate) subject: Option<Party>,
 }
 
 impl Admission {
@@ -67,7 +70,7 @@ impl Admission {
     }
 
     fn lasting(grant: Arc<Grant>) -> Self {
-        Self { grant, left: None, revocation: None, payload: None }
+        Self { grant, left: None, revocation: None, payload: None, subject: None }
     }
 
     /// What `access` amounts to at the time `now`, if it is enough for a stream to begin.
@@ -80,7 +83,7 @@ impl Admission {
         if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
             return Err(Refusal::ended());
         }
-        Ok(Self { grant, left, revocation, payload })
+        Ok(Self { grant, left, revocation, payload, subject: None })
     }
 }
 
@@ -164,11 +167,11 @@ impl Tokens {
     }
 
     /// What whoever publishes with `token` may do.
-    pub(crate) async fn publisher(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Arc<Grant>, Refused> {
+    pub(crate) async fn publisher(&self, token: Option<&str>, clock: &dyn Clock) -> Result<Admission, Refused> {
         // A key that is for subscribers alone lets nobody publish.
         let verifier = self.publisher.as_ref().ok_or(Refused::NobodyPublishes)?;
         let claims = verifier.verify(token.ok_or(Refused::NoToken)?, clock.now()).await?;
-        Ok(self.grants.of(claims.selectors)?)
+        Ok(Admission { subject: claims.subject, ..Admission::lasting(self.grants.of(claims.selectors)?) })
     }
 
     /// What whoever subscribes with `token` may see, and for how long.
@@ -186,7 +189,7 @@ impl Tokens {
             return Err(TokenError::Expired.into());
         }
         let (grant, payload) = (self.grants.of(claims.selectors)?, claims.payload);
-        Ok(Admission { grant, left, revocation: None, payload })
+        Ok(Admission { grant, left, revocation: None, payload, subject: claims.subject })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A connection that no shard keeps: TLS, HTTP/2, and requests that are no subscriptions.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -24,14 +25,16 @@ use tower::ServiceExt;
 
 use crate::activity::{Activity, Measured};
 use crate::audience::TASK;
+use crate::client_address::Peer;
 use crate::limits::{
     FIRST_REQUEST_TIMEOUT, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
     HTTP2_LOCAL_RESETS_MAX, HTTP2_PENDING_RESETS_MAX, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_SEND_BUFFER_BYTES,
     HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX, IDLE_TIMEOUT, REFUSED_TIMEOUT, TLS_BUFFER_BYTES,
 };
-use crate::run::Open;
+use crate::proxy_protocol;
+use crate::run::{Excess, NoRoom, Open};
 use crate::screen::Screen;
-use crate::shard::{HandOver, Head, Returns};
+use crate::shard::{HandOver, Head, Returns, Stage};
 use crate::{Hub, Tls, secure};
 
 pub(crate) type ConnectionError = Box<dyn std::error::Error + Send + Sync>;
@@ -42,6 +45,7 @@ pub(crate) struct Edge {
     hub: Hub,
     router: Router,
     full: Router,
+    crowded: Router,
     tls: Option<Tls>,
     handshakes: Semaphore,
     returns: Returns,
@@ -53,7 +57,8 @@ impl Edge {
         Self {
             hub: hub.clone(),
             router: hub.server().router(),
-            full: hub.full_server().router(),
+            full: hub.full_server(Excess::Hub).router(),
+            crowded: hub.full_server(Excess::Address).router(),
             tls,
             handshakes: Semaphore::new(HANDSHAKES_MAX),
             returns,
@@ -68,41 +73,71 @@ impl Edge {
 
     /// Serves a connection to its end, or until it goes back to a shard.
     pub(crate) async fn serve(&self, connection: HandOver) -> Result<(), ConnectionError> {
-        let HandOver { stream, read, open, is_first, is_past_limit } = connection;
-        let router = if is_past_limit { self.full.clone() } else { self.router.clone() };
+        let HandOver { stream, read, open, peer, stage, excess } = connection;
+        let mut arrival = Arrival { stream: TcpStream::from_std(stream)?, read, open, peer, excess };
+        if stage == Stage::Accepted && self.hub.shared.settings.trusts(peer) {
+            Box::pin(arrival.hear()).await?;
+            // From here on it is as one that was accepted from whoever it is for.
+            if self.tls.is_none() && arrival.excess.is_none() {
+                let Arrival { stream, read, open, peer, excess } = arrival;
+                self.returns.give(HandOver {
+                    stream: stream.into_std()?,
+                    read,
+                    open,
+                    peer,
+                    stage: Stage::First,
+                    excess,
+                });
+                return Ok(());
+            }
+        }
+        let Arrival { stream, read, open, peer, excess } = arrival;
+        let router = match excess {
+            None => self.router.clone(),
+            Some(Excess::Hub) => self.full.clone(),
+            Some(Excess::Address) => self.crowded.clone(),
+        };
         let closing = self.closing.subscribe();
-        let stream = TcpStream::from_std(stream)?;
         // Each in a box, so that the task is not as large as the largest of them for ever.
         let Some(tls) = &self.tls else {
-            let is_http2 = is_first && Box::pin(is_http2(&stream, &read)).await?;
-            let http = Http { stream, read, open, router, is_past_limit, closing };
+            let is_http2 = stage != Stage::Later && Box::pin(is_http2(&stream, &read)).await?;
+            let http = Http { stream, read, open, peer, router, excess, closing };
             if is_http2 {
                 return Box::pin(http.http2()).await;
             }
             if let Some(Held { stream, head, open }) = Box::pin(http.http1()).await? {
                 let (stream, read) = (stream.into_std()?, head.into());
-                self.returns.give(HandOver { stream, read, open, is_first: false, is_past_limit });
+                self.returns.give(HandOver { stream, read, open, peer, stage: Stage::Later, excess });
             }
             return Ok(());
         };
-        let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream, tls)));
+        let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream, &read, tls)));
         let stream = handshake.await.map_err(|_| "the TLS handshake took too long")??;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let http = Http { stream, read, open, router: router.clone(), is_past_limit, closing };
+        let http = Http { stream, read: Bytes::new(), open, peer, router: router.clone(), excess, closing };
         if is_http2 {
             return Box::pin(http.http2()).await;
         }
         let Some(Held { stream, head, open: _open }) = Box::pin(http.http1()).await? else { return Ok(()) };
-        let Head::Whole(request, _) = Head::parse(&head) else { return Ok(()) };
+        let Head::Whole(mut request, _) = Head::parse(&head) else { return Ok(()) };
         drop(head);
+        request.extensions_mut().insert(Peer(peer));
         Ok(Box::pin(secure::serve(&self.hub, router, stream, *request)).await?)
     }
 
-    /// A peer that says nothing takes no place among the handshakes, whose state is what costs memory.
-    async fn handshake(&self, mut stream: TcpStream, tls: &Tls) -> Result<Box<TlsStream<TcpStream>>, ConnectionError> {
+    /// A peer that says nothing takes no place among the handshakes, whose state is what costs memory. What was `read`
+    /// already is no TLS.
+    async fn handshake(
+        &self,
+        mut stream: TcpStream,
+        read: &[u8],
+        tls: &Tls,
+    ) -> Result<Box<TlsStream<TcpStream>>, ConnectionError> {
         let mut first = [0];
-        stream.peek(&mut first).await?;
-        if first[0].is_ascii_uppercase() {
+        if read.is_empty() {
+            stream.peek(&mut first).await?;
+        }
+        if !read.is_empty() || first[0].is_ascii_uppercase() {
             stream.write_all(PLAIN_HTTP).await?;
             return Err("plain HTTP where TLS is spoken".into());
         }
@@ -110,6 +145,30 @@ impl Edge {
         let mut stream = tls.acceptor().accept(stream).await?;
         stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         Ok(Box::new(stream))
+    }
+}
+
+/// A connection before it is known what is spoken on it.
+struct Arrival {
+    stream: TcpStream,
+    read: Bytes,
+    open: Open,
+    peer: IpAddr,
+    excess: Option<Excess>,
+}
+
+impl Arrival {
+    /// Hears for whom a trusted proxy has opened it.
+    async fn hear(&mut self) -> Result<(), ConnectionError> {
+        let announcement = proxy_protocol::announcement(&mut self.stream);
+        let announcement = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, announcement).await.map_err(|_| IDLE)??;
+        self.read = announcement.read;
+        if let Some(client) = announcement.client {
+            self.peer = client;
+            let excess = self.open.count_for(client).map_err(|NoRoom| "the client has too many connections")?;
+            self.excess = self.excess.or(excess);
+        }
+        Ok(())
     }
 }
 
@@ -137,15 +196,16 @@ struct Http<T> {
     stream: T,
     read: Bytes,
     open: Open,
+    peer: IpAddr,
     router: Router,
     /// It is one too many, and must not come to a shard.
-    is_past_limit: bool,
+    excess: Option<Excess>,
     closing: watch::Receiver<bool>,
 }
 
 impl<T> Http<T> {
     fn idle_timeout(&self) -> Duration {
-        if self.is_past_limit { REFUSED_TIMEOUT } else { IDLE_TIMEOUT }
+        if self.excess.is_some() { REFUSED_TIMEOUT } else { IDLE_TIMEOUT }
     }
 }
 
@@ -159,7 +219,7 @@ struct Held<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Http<T> {
     async fn http2(self) -> Result<(), ConnectionError> {
         let (activity, idle_timeout) = (Activity::default(), self.idle_timeout());
-        let service = Requests { router: self.router, activity: activity.clone() };
+        let service = Requests { router: self.router, peer: self.peer, activity: activity.clone() };
         let stream = Screen::new(self.stream, self.read, activity.clone()).off();
         let mut connection = pin!(http2_builder().serve_connection(TokioIo::new(stream), service));
         let mut closing = pin!(closed(self.closing));
@@ -182,11 +242,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Http<T> {
     async fn http1(self) -> Result<Option<Held<T>>, ConnectionError> {
         let (activity, idle_timeout) = (Activity::default(), self.idle_timeout());
         let mut stream = Screen::new(self.stream, self.read, activity.clone());
-        if self.is_past_limit {
+        if self.excess.is_some() {
             stream = stream.off();
         }
         loop {
-            let service = Requests { router: self.router.clone(), activity: activity.clone() };
+            let service = Requests { router: self.router.clone(), peer: self.peer, activity: activity.clone() };
             let mut connection = http1_builder().serve_connection(TokioIo::new(stream), service);
             let served = {
                 let mut idle = pin!(activity.idle(FIRST_REQUEST_TIMEOUT, idle_timeout));
@@ -233,6 +293,7 @@ async fn closed(mut closing: watch::Receiver<bool>) {
 /// as long as it streams.
 struct Requests {
     router: Router,
+    peer: IpAddr,
     activity: Activity,
 }
 
@@ -241,7 +302,8 @@ impl Service<Request<Incoming>> for Requests {
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(Peer(self.peer));
         let under_way = self.activity.begin(!request.body().is_end_stream());
         let answer = self.router.clone().oneshot(request.map(Body::new));
         Box::pin(async { Ok(answer.await?.map(|body| Measured::new(body, under_way))) })

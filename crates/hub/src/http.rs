@@ -37,6 +37,7 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 
 use crate::Hub;
 use crate::http::guard::Guard;
+use crate::run::Excess;
 
 impl Hub {
     /// The hub's HTTP interface, for an application that serves it with its own, merged or nested under a prefix.
@@ -54,16 +55,20 @@ impl Hub {
     }
 
     /// What a connection that is one too many is told, whatever it asks.
-    pub(crate) fn full_server(&self) -> Server {
-        let answer = async |State(hub): State<Self>, method: Method, headers: HeaderMap| {
-            let problem = Problem::unavailable("the hub has as many connections as it takes: come back later");
+    pub(crate) fn full_server(&self, excess: Excess) -> Server {
+        let problem = match excess {
+            Excess::Hub => Problem::unavailable("the hub has as many connections as it takes: come back later"),
+            Excess::Address => Problem::crowded("this address"),
+        };
+        let answer = move |State(hub): State<Self>, method: Method, headers: HeaderMap| {
+            let problem = problem.clone();
             let mut response = if method == Method::GET {
                 subscribe::refuse(&hub, &headers, &problem)
             } else {
                 problem.into_response()
             };
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            response
+            std::future::ready(response)
         };
         let routes = Router::new().fallback(answer).with_state(self.clone());
         Server { guard: Arc::new(Guard::new(self, true)), routes }

@@ -16,6 +16,8 @@ use crate::grant::Grant;
 use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
 use crate::presence::Presence;
+use crate::publish_rate::PublishRate;
+use crate::quota::Quotas;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::shard::Bells;
@@ -284,6 +286,8 @@ impl HubBuilder {
         let shared = Shared {
             presence,
             audience: Audience::new(log.span().tail, &self.settings),
+            quotas: Quotas::default(),
+            publish_rate: self.settings.publish_rate.map(PublishRate::new),
             settings: self.settings,
             engine,
             log,

@@ -60,7 +60,7 @@ impl Hub {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let hub = Hub::builder().build().await?;
-    /// let mut orders = hub.subscribe(["orders/{id}".parse::<Selector>()?], None)?;
+    /// let mut orders = hub.subscribe(["orders/{id}".parse::<Selector>()?], None).await?;
     /// hub.publish(Update::new(Topic::new("orders/7")?, "paid")).await?;
     /// let order = orders.next().await.ok_or("the hub has stopped")??;
     /// assert_eq!((&*order.topics[0], &*order.data), ("orders/7", "paid"));
@@ -71,12 +71,12 @@ impl Hub {
     /// # Errors
     ///
     /// [`SubscribeError`] if the hub stops, the history can't be read, or no event can have such an id.
-    pub fn subscribe<S: Into<Selector>>(
+    pub async fn subscribe<S: Into<Selector>>(
         &self,
         selectors: impl IntoIterator<Item = S>,
         last_event_id: Option<&str>,
     ) -> Result<BoxStream<'static, Result<Received, ReceiveError>>, SubscribeError> {
-        let start = self.start(&Cursor::parse(last_event_id)?, &crate::Grant::everything())?;
+        let start = self.start(&Cursor::parse(last_event_id)?, &crate::Grant::everything()).await?;
         let shared = self.shared.clone();
         let subscription = Inside {
             selectors: selectors.into_iter().map(Into::into).collect(),
@@ -194,9 +194,9 @@ mod tests {
         let typed = Update::new(topic("b"), "x\ny").with_alternate(topic("a/2")).with_type("t".try_into().unwrap());
         hub.publish_batch(vec![typed.private(), Update::new(topic("c"), "other")]).await.unwrap();
         let selector: Selector = "a/{n}".parse().unwrap();
-        let mut all = hub.subscribe([selector.clone()], Some("earliest")).unwrap();
-        let mut rest = hub.subscribe([selector], Some(&first)).unwrap();
-        let mut new = hub.subscribe([topic("a/1")], None).unwrap();
+        let mut all = hub.subscribe([selector.clone()], Some("earliest")).await.unwrap();
+        let mut rest = hub.subscribe([selector], Some(&first)).await.unwrap();
+        let mut new = hub.subscribe([topic("a/1")], None).await.unwrap();
         assert_eq!(all.next().await.unwrap().unwrap().id, first);
         for stream in [&mut all, &mut rest] {
             let got = stream.next().await.unwrap().unwrap();
@@ -209,23 +209,23 @@ mod tests {
         hub.stop().await;
         assert_eq!(new.next().await.unwrap().unwrap().data, "last");
         assert!(new.next().await.is_none());
-        assert!(matches!(hub.subscribe([Selector::all()], None).map(drop), Err(SubscribeError::Draining)));
+        assert!(matches!(hub.subscribe([Selector::all()], None).await.map(drop), Err(SubscribeError::Draining)));
     }
 
     #[tokio::test]
     async fn what_is_lost_is_told() {
         let retention = Retention { count: Some(64), ..Retention::default() };
         let hub = Hub::builder().memory(retention).build().await.unwrap();
-        let mut slow = hub.subscribe([Selector::all()], None).unwrap();
+        let mut slow = hub.subscribe([Selector::all()], None).await.unwrap();
         for n in 0..1000 {
             hub.publish(Update::new(topic("a"), n.to_string())).await.unwrap();
         }
         let gap = slow.next().await.unwrap().unwrap_err();
         assert!(matches!(gap, ReceiveError::Gap { reason: "lagged", .. }), "{gap}");
         assert!(slow.next().await.unwrap().is_ok());
-        let mut unknown = hub.subscribe([Selector::all()], Some("nobody's")).unwrap();
+        let mut unknown = hub.subscribe([Selector::all()], Some("nobody's")).await.unwrap();
         let gap = unknown.next().await.unwrap().unwrap_err();
         assert_eq!(gap.to_string(), "updates after `nobody's` are lost to this subscription: unknown");
-        assert!(hub.subscribe([Selector::all()], Some("a\nb")).is_err());
+        assert!(hub.subscribe([Selector::all()], Some("a\nb")).await.is_err());
     }
 }

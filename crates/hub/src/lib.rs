@@ -30,6 +30,14 @@ mod selector;
 mod topic;
 mod uri_template;
 
+mod trusted_proxy;
+
+mod forwarded;
+mod party;
+mod proxy_protocol;
+
+mod client_address;
+
 mod access;
 mod authorization;
 mod grants;
@@ -38,6 +46,8 @@ mod revocation;
 mod token;
 
 mod idempotency;
+mod publish_rate;
+mod quota;
 mod subscription;
 mod update;
 
@@ -47,6 +57,7 @@ mod figures;
 mod hub;
 mod recent_types;
 mod shared;
+mod ticket;
 
 mod interest;
 mod notice;
@@ -96,4 +107,5 @@ pub use token::{
 };
 pub use topic::{InvalidTopic, Topic};
 pub use typed_topic::{InvalidTypedTopic, TypedTopic};
+pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

@@ -160,6 +160,18 @@ pub(crate) const BACKLOG_CONNECTIONS: i32 = 65_535;
 /// Connections that are accepted past the limit in order to be told 503; what comes beyond is closed unheard.
 pub(crate) const REFUSED_CONNECTIONS_MAX: usize = 64;
 
+/// Connections of one address that are accepted past its limit in order to be told 429.
+pub(crate) const REFUSED_PER_ADDRESS_MAX: usize = 8;
+
+/// What a trusted proxy says of a connection first, in bytes: addresses take 232 at most, the rest is what load balancers
+/// add, such as a client's certificate.
+pub(crate) const PROXY_HEADER_BYTES_MAX: usize = 4 << 10;
+
+/// Parties whose publishes are counted each for itself, some 50 bytes each, and how often it is looked for those that need not
+/// be remembered: 0.1 ms.
+pub(crate) const RATE_BUCKETS_MAX: usize = 16 << 10;
+pub(crate) const RATE_SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How often a shard that can't accept connections says so.
 pub(crate) const ACCEPT_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 

@@ -1,6 +1,6 @@
 //! The hub as a server: connections, from the first to the last.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::{fmt, io};
@@ -9,8 +9,10 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use crate::client_address::ClientAddress;
 use crate::connection::Edge;
-use crate::limits::{CLOSE_TIMEOUT, HAND_OVERS_MAX};
+use crate::limits::{CLOSE_TIMEOUT, HAND_OVERS_MAX, REFUSED_CONNECTIONS_MAX, REFUSED_PER_ADDRESS_MAX};
+use crate::quota::{Kind, Row};
 use crate::shard::{HandOver, Shards};
 use crate::shared::Shared;
 use crate::{Hub, Settings, Tls};
@@ -159,14 +161,49 @@ impl Server {
     }
 }
 
-/// Counts a connection while it is open.
-pub(crate) struct Open(Arc<Shared>);
+/// Counts a connection while it is open, in all and for its client.
+pub(crate) struct Open {
+    hub: Arc<Shared>,
+    row: Option<Row>,
+}
+
+/// Why a connection is one too many. Whoever asks on it is told so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Excess {
+    /// The hub has as many as it takes.
+    Hub,
+    /// The client's address has as many as it may.
+    Address,
+}
+
+/// A connection that there is no room for, not even to be told so.
+#[derive(Debug)]
+pub(crate) struct NoRoom;
 
 impl Open {
-    /// Counts one, and says how many there are with it, on all listeners.
-    pub(crate) fn new(hub: &Arc<Shared>) -> (Self, usize) {
-        let before = hub.counters.connections.inc();
-        (Self(hub.clone()), usize::try_from(before).unwrap_or(0) + 1)
+    /// Counts one, and says if it is one too many, on all listeners.
+    pub(crate) fn new(hub: &Arc<Shared>) -> Result<(Self, Option<Excess>), NoRoom> {
+        let count = usize::try_from(hub.counters.connections.inc()).unwrap_or(0) + 1;
+        let open = Self { hub: hub.clone(), row: None };
+        let past_limit = count.saturating_sub(hub.settings.connections_max);
+        if past_limit > REFUSED_CONNECTIONS_MAX {
+            return Err(NoRoom);
+        }
+        Ok((open, (past_limit > 0).then_some(Excess::Hub)))
+    }
+
+    /// Counts it for `peer` too, unless that is a trusted proxy, and says if it is one too many for it.
+    pub(crate) fn count_for(&mut self, peer: IpAddr) -> Result<Option<Excess>, NoRoom> {
+        let settings = &self.hub.settings;
+        let Some(client) = ClientAddress::of_connection(settings, peer) else { return Ok(None) };
+        let Some(max) = client.connections_max(settings) else { return Ok(None) };
+        let (row, count) = self.hub.quotas.take(client.party(), Kind::Connection);
+        self.row = Some(row);
+        match count.saturating_sub(max) {
+            0 => Ok(None),
+            past_limit if past_limit <= REFUSED_PER_ADDRESS_MAX => Ok(Some(Excess::Address)),
+            _ => Err(NoRoom),
+        }
     }
 }
 
@@ -178,6 +215,9 @@ impl fmt::Debug for Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.counters.connections.dec();
+        self.hub.counters.connections.dec();
+        if let Some(row) = self.row {
+            self.hub.quotas.release(row, Kind::Connection);
+        }
     }
 }

@@ -1,10 +1,11 @@
 //! What an operator can set.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use crate::authorization::Authorization;
 use crate::origin::AllowedOrigin;
+use crate::trusted_proxy::TrustedProxy;
 
 /// How a hub behaves. Every field has a default that suits one machine and a newcomer.
 #[derive(Debug, Clone)]
@@ -30,10 +31,25 @@ pub struct Settings {
     pub topics_max: usize,
     /// Connections in all, and subscribers, of whom HTTP/2 has many on one connection.
     pub connections_max: usize,
+    /// Proxies that are believed when they say for whom they ask. Without them every request is their own.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// Connections of one client address, of IPv6 of one network of 64 bits, and as many streams. `None` is
+    /// [`CONNECTIONS_PER_ADDRESS`](Self::CONNECTIONS_PER_ADDRESS), and any number for programs on this machine.
+    pub connections_per_address_max: Option<usize>,
+    /// Streams of one token subject (`sub`).
+    pub streams_per_subject_max: usize,
+    /// Events a second that one token subject, or without one a client address, may publish. `None` is any number.
+    pub publish_rate: Option<NonZeroU32>,
     /// Threads that own the subscribers of each listener.
     pub shards: NonZeroUsize,
     /// How long streams may take to end when the hub stops.
     pub drain: Duration,
+}
+
+impl Settings {
+    /// An office or a campus behind one address has room in it, at four streams for each of 500 people, and a host needs
+    /// fifty addresses to hold all the connections that there are by default.
+    pub const CONNECTIONS_PER_ADDRESS: usize = 2000;
 }
 
 impl Default for Settings {
@@ -51,6 +67,11 @@ impl Default for Settings {
             // A connection on the general path costs about 30 KiB: 3 GB of memory, and more files than most systems
             // give a process.
             connections_max: 100_000,
+            trusted_proxies: Vec::new(),
+            connections_per_address_max: None,
+            // A subject may be a service with many clients, as an address may be an office.
+            streams_per_subject_max: Self::CONNECTIONS_PER_ADDRESS,
+            publish_rate: None,
             shards: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain: Duration::from_secs(10),
         }

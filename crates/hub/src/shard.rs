@@ -38,7 +38,7 @@ mod tests;
 pub(crate) use bell::Bells;
 pub(crate) use chunk::LAST_CHUNK;
 pub(crate) use fanout::ticks;
-pub(crate) use hand_over::HandOver;
+pub(crate) use hand_over::{HandOver, Stage};
 pub(crate) use head::Head;
 
 use std::io;

@@ -14,6 +14,8 @@ use crate::figures::Counters;
 use crate::idempotency::Answers;
 use crate::limits::STREAM_END_SPREAD_MAX;
 use crate::presence::Presence;
+use crate::publish_rate::PublishRate;
+use crate::quota::Quotas;
 use crate::recent_types::RecentTypes;
 use crate::settings::Settings;
 use crate::shard::Bells;
@@ -30,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) audience: Audience,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
+    pub(crate) quotas: Quotas,
+    pub(crate) publish_rate: Option<PublishRate>,
     pub(crate) recent_types: RecentTypes,
     pub(crate) answers: Answers,
     /// Who is subscribed, if the hub keeps a list.

@@ -10,6 +10,7 @@ use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
 use crate::presence::Member;
 use crate::revocation::Revocation;
 use crate::selector::Selectors;
+use crate::ticket::Ticket;
 
 /// What one connection is subscribed to. However many of the selectors an event matches, it comes once.
 #[derive(Debug, Clone)]
@@ -18,14 +19,23 @@ pub(crate) struct Subscription {
     grant: Arc<Grant>,
     left: Option<Duration>,
     revocation: Option<Revocation>,
-    /// Its place in the list of who is subscribed, if there is one: given up with the last clone.
-    member: Option<Arc<Member>>,
+    /// Given up with the last clone.
+    held: Option<Arc<Held>>,
+}
+
+/// What a subscription holds as long as it lasts.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// Its place in the list of who is subscribed, if there is one.
+    _member: Option<Member>,
+    /// Its share of what its client and its subject may have.
+    _ticket: Ticket,
 }
 
 impl Subscription {
     /// Subscribes to what `selectors` want and `grant` allows.
     pub(crate) fn new(selectors: Selectors, grant: Arc<Grant>) -> Self {
-        Self { selectors: Arc::new(selectors), grant, left: None, revocation: None, member: None }
+        Self { selectors: Arc::new(selectors), grant, left: None, revocation: None, held: None }
     }
 
     /// Ends it when this time is over, counted from now. It is apart from the grant, which many share.
@@ -38,9 +48,11 @@ impl Subscription {
         Self { revocation, ..self }
     }
 
-    /// Has it listed as long as it lasts.
-    pub(crate) fn listed(self, member: Option<Member>) -> Self {
-        Self { member: member.map(Arc::new), ..self }
+    /// Has it listed and counted as long as it lasts.
+    pub(crate) fn holding(self, member: Option<Member>, ticket: Ticket) -> Self {
+        let is_needed = member.is_some() || !ticket.is_empty();
+        let held = is_needed.then(|| Arc::new(Held { _member: member, _ticket: ticket }));
+        Self { held, ..self }
     }
 
     /// Holds `selectors`, which are equal to its own, in their place.
@@ -48,8 +60,8 @@ impl Subscription {
         Self { selectors, ..self }
     }
 
-    pub(crate) fn member(&self) -> Option<&Arc<Member>> {
-        self.member.as_ref()
+    pub(crate) fn held(&self) -> Option<&Arc<Held>> {
+        self.held.as_ref()
     }
 
     /// How long it may last from its beginning.

@@ -8,11 +8,13 @@ use http::{HeaderMap, Uri};
 
 use crate::Hub;
 use crate::authorization::{Admission, Authorization, Refused};
+use crate::client_address::ClientAddress;
 use crate::grant::Grant;
 use crate::hook::{Refusal, RefusalKind};
 use crate::http::form::Form;
 use crate::http::{Problem, credentials};
 use crate::origin::{AllowedOrigin, is_loopback_origin, is_named};
+use crate::party::Party;
 use crate::token::TokenError;
 
 /// What whoever subscribes may see, or a refusal.
@@ -29,14 +31,29 @@ pub(crate) async fn subscriber(hub: &Hub, head: &Parts, query: &Form) -> Result<
     }
 }
 
-/// The grant of whoever publishes, or a refusal.
-pub(crate) async fn publisher(hub: &Hub, head: &Parts) -> Result<Arc<Grant>, Problem> {
+/// Somebody who publishes.
+#[derive(Debug)]
+pub(crate) struct Publisher {
+    pub(crate) grant: Arc<Grant>,
+    /// Whom limits are for: the subject of its token, else its address.
+    pub(crate) party: Party,
+}
+
+/// Whoever publishes, or a refusal.
+pub(crate) async fn publisher(hub: &Hub, head: &Parts) -> Result<Publisher, Problem> {
+    let settings = &hub.shared.settings;
+    let admission = admit_publisher(hub, head).await?;
+    let address = || ClientAddress::of_request(settings, head).map_or(Party::Unknown, ClientAddress::party);
+    Ok(Publisher { grant: admission.grant, party: admission.subject.unwrap_or_else(address) })
+}
+
+async fn admit_publisher(hub: &Hub, head: &Parts) -> Result<Admission, Problem> {
     let (settings, clock) = (&hub.shared.settings, &*hub.shared.clock);
     let Parts { uri, headers, .. } = head;
     match &settings.authorization {
         Authorization::Open => {
             check_origin(headers, &settings.publish_origins)?;
-            Ok(Admission::to_everything().grant)
+            Ok(Admission::to_everything())
         }
         Authorization::Tokens(tokens) => {
             let query = Form::parse(uri.query().unwrap_or_default())?;
@@ -54,7 +71,7 @@ pub(crate) async fn publisher(hub: &Hub, head: &Parts) -> Result<Arc<Grant>, Pro
             if may_be_a_page && !access.is_for_any_page {
                 check_page(uri, headers, &settings.publish_origins)?;
             }
-            Ok(Admission::of(access, clock.now())?.grant)
+            Ok(Admission::of(access, clock.now())?)
         }
     }
 }

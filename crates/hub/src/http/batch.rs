@@ -12,14 +12,14 @@ use crate::{Hub, InvalidUpdate, Update};
 
 pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let grant = access::publisher(&hub, &head).await?;
+    let publisher = access::publisher(&hub, &head).await?;
     if !publish::is_of_type(&head.headers, "application/x-ndjson") {
         let detail = "send a batch as application/x-ndjson, an object a line, or one event to /events/{topic}";
         return Err(Problem::unsupported_media_type(detail));
     }
     let text = publish::read_text(&hub, &head.headers, body).await?;
     let updates = parse(&text)?;
-    let ids = publish::publish(&hub, &grant, &head.headers, updates).await?;
+    let ids = publish::publish(&hub, &publisher, &head.headers, updates).await?;
     Ok(ids.iter().flat_map(|id| [id.as_str(), "\n"]).collect::<String>().into_response())
 }
 

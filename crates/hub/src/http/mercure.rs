@@ -25,13 +25,13 @@ pub(crate) async fn subscribe(State(hub): State<Hub>, head: Parts) -> Response {
 /// protocol says.
 pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let grant = access::publisher(&hub, &head).await?;
+    let publisher = access::publisher(&hub, &head).await?;
     if !publish::is_of_type(&head.headers, "application/x-www-form-urlencoded") {
         return Err(Problem::unsupported_media_type("send the update as application/x-www-form-urlencoded"));
     }
     let text = publish::read_text(&hub, &head.headers, body).await?;
     let update = update(&Form::parse(&text)?)?;
-    let ids = publish::publish(&hub, &grant, &head.headers, vec![update]).await?;
+    let ids = publish::publish(&hub, &publisher, &head.headers, vec![update]).await?;
     Ok(publish::answer(&ids))
 }
 

@@ -16,10 +16,10 @@ const PARAMETERS: [&str; 5] = ["type", "id", "retry", "private", "authorization"
 
 pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let grant = access::publisher(&hub, &head).await?;
+    let publisher = access::publisher(&hub, &head).await?;
     let update = update(&head.uri, &head.headers)?;
     let data = publish::read_text(&hub, &head.headers, body).await?;
-    let ids = publish::publish(&hub, &grant, &head.headers, vec![update(data)]).await?;
+    let ids = publish::publish(&hub, &publisher, &head.headers, vec![update(data)]).await?;
     Ok(publish::answer(&ids))
 }
 

@@ -1,5 +1,7 @@
 //! What a client is told when its request can't be served: a problem document (RFC 9457).
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
@@ -88,6 +90,20 @@ impl Problem {
     /// Refused only for now: the client may come back.
     pub(crate) fn unavailable(detail: impl ToString) -> Self {
         Self { retry_after_seconds: Some(5), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, detail) }
+    }
+
+    /// Somebody has as many connections or streams as it may.
+    pub(crate) fn crowded(who: &str) -> Self {
+        let detail = format!("{who} has as many connections as one may have here: close some, or come back later");
+        Self { retry_after_seconds: Some(5), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
+    }
+
+    /// Somebody publishes faster than it may, and may again after this time.
+    pub(crate) fn too_fast(wait: Duration) -> Self {
+        let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1);
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+        let detail = format!("more events a second than one may publish here: come back in {seconds} s");
+        Self { retry_after_seconds: Some(seconds), ..Self::new(StatusCode::TOO_MANY_REQUESTS, detail) }
     }
 
     pub(crate) fn is_for_now(&self) -> bool {

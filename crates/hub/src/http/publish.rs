@@ -1,15 +1,14 @@
 //! What every way of publishing shares: the body within its limits, the grant, the answer.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use fanfare_log::AppendErrorKind;
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt, Limited};
+use tokio::time::Instant;
 
-use crate::grant::Grant;
+use crate::http::access::Publisher;
 use crate::http::{Problem, access};
 use crate::limits::{BODY_TIMEOUT, DISCARD_TIMEOUT, DISCARDED_BODY_BYTES_MAX};
 use crate::{Hub, IdempotencyKey, PublishError, Update};
@@ -74,18 +73,21 @@ pub(crate) fn is_of_type(headers: &HeaderMap, essence: &str) -> bool {
 /// Publishes `updates`, all or none, and gives their ids.
 pub(crate) async fn publish(
     hub: &Hub,
-    grant: &Arc<Grant>,
+    publisher: &Publisher,
     headers: &HeaderMap,
     updates: Vec<Update>,
 ) -> Result<Vec<String>, Problem> {
     for update in &updates {
         let topics: Vec<_> = update.topics().iter().map(|topic| topic.shared().clone()).collect();
-        if !grant.may_publish(&topics) {
+        if !publisher.grant.may_publish(&topics) {
             return Err(access::may_not_publish(hub));
         }
     }
+    if let Some(rate) = &hub.shared.publish_rate {
+        rate.take(publisher.party, updates.len(), Instant::now()).map_err(Problem::too_fast)?;
+    }
     let published = match idempotency_key(headers)? {
-        Some(key) => hub.publish_once(&key.of_holder(grant), updates).await,
+        Some(key) => hub.publish_once(&key.of_holder(&publisher.grant), updates).await,
         None => hub.publish_batch(updates).await,
     };
     published.map_err(Problem::from)

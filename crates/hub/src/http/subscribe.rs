@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use http_body_util::Either;
 
 use crate::Hub;
+use crate::client_address::ClientAddress;
 use crate::cursor::{Cursor, Start};
 use crate::delivery::Delivery;
 use crate::http::form::Form;
@@ -21,6 +22,7 @@ use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
 use crate::presence::{NewsCursor, Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
+use crate::ticket::{Crowded, Ticket};
 
 /// What a subscriber without a cursor is told first, which can't know where it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,9 +131,14 @@ async fn stream(
         response.extensions_mut().insert(Declined);
         return Ok(response);
     }
+    let client = ClientAddress::of_request(&hub.shared.settings, head);
+    let ticket = Ticket::take(&hub.shared, client, access.subject).map_err(|crowded| match crowded {
+        Crowded::Address => Problem::crowded("this address"),
+        Crowded::Subject => Problem::crowded("the subject of this token"),
+    })?;
     let member = presence.map(|presence| presence.join(hub.shared.random_bits(), texts.into_iter(), access.payload));
     let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).until(access.revocation);
-    let subscription = subscription.listed(member);
+    let subscription = subscription.holding(member, ticket);
     let accepted = Accepted { subscription, start, news };
     let mut response = if taker.is_some() {
         let mut response = Response::new(Body::empty());

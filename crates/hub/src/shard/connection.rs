@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
+use std::net::IpAddr;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -14,14 +15,18 @@ use crate::http::{Accepted, Declined, Server};
 use crate::limits::ANSWERS_BYTES_MAX;
 use crate::run::Open;
 use crate::shard::exchange::{Answer, Exchange};
+use crate::shard::hand_over::Stage;
 use crate::shard::head::Head;
 use crate::shard::response::{self, Date};
+use crate::shard::wheel::NEVER;
 
 /// A connection that makes requests. While it makes none it holds no buffer.
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) open: Open,
+    /// Who is at the other end.
+    pub(super) peer: IpAddr,
     /// What came and is not answered.
     input: Vec<u8>,
     /// Answers that the socket had no room for. While there are any nothing more is answered or read.
@@ -47,7 +52,7 @@ pub(super) struct Connection {
     pub(super) is_registered: bool,
     pub(super) has_asked: bool,
     /// The tick at which it is given up, or hyper waits on.
-    deadline: u32,
+    pub(super) deadline: u32,
 }
 
 /// What a shard lends to the connection whose turn it is.
@@ -88,11 +93,13 @@ pub(super) enum Turn {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, open: Open, deadline: u32) -> Self {
+    /// One of which `read` was read, and which has come so far.
+    pub(super) fn new(stream: TcpStream, open: Open, peer: IpAddr, read: Bytes, stage: Stage) -> Self {
         Self {
             stream,
             open,
-            input: Vec::new(),
+            peer,
+            input: read.into(),
             output: Vec::new(),
             exchange: None,
             asked: 0,
@@ -104,14 +111,9 @@ impl Connection {
             is_woken: false,
             is_ending: false,
             is_registered: false,
-            has_asked: false,
-            deadline,
+            has_asked: stage == Stage::Later,
+            deadline: NEVER,
         }
-    }
-
-    /// One that has made requests of hyper, and of whose next request `read` was read.
-    pub(super) fn returned(stream: TcpStream, open: Open, read: &[u8], deadline: u32) -> Self {
-        Self { input: read.to_vec(), has_asked: true, ..Self::new(stream, open, deadline) }
     }
 
     /// Whether its time is up. It has time while an answer is under way; a peer that does not take it is the
@@ -217,7 +219,7 @@ impl Connection {
                     }
                     (self.seen, self.needs) = (0, 0);
                     self.has_asked = true;
-                    self.exchange = Some(Exchange::begin(desk.server, *request));
+                    self.exchange = Some(Exchange::begin(desk.server, *request, self.peer));
                     self.is_woken = true;
                     return Ok(None);
                 }

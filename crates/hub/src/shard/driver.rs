@@ -1,7 +1,7 @@
 //! The loop of a shard: sockets, events, time.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::TcpListener;
+use std::net::{IpAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::Hub;
 use crate::http::{Accepted, Server};
 use crate::limits::{
     ACCEPT_ERROR_LOG_INTERVAL, ANSWERS_BYTES_MAX, BODY_PATIENCE, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX,
-    HEARD_BYTES_MAX, IDLE_TIMEOUT, READY_EVENTS_MAX, REFUSED_CONNECTIONS_MAX, REQUEST_BYTES_MAX, SLICE_ACCEPTS_MAX,
-    SLICE_REQUESTS_MAX, SLICE_SENDS_MAX,
+    HEARD_BYTES_MAX, IDLE_TIMEOUT, READY_EVENTS_MAX, REQUEST_BYTES_MAX, SLICE_ACCEPTS_MAX, SLICE_REQUESTS_MAX,
+    SLICE_SENDS_MAX,
 };
-use crate::run::Open;
+use crate::run::{NoRoom, Open};
 use crate::shard::bell::Bell;
 use crate::shard::connection::{Connection, Desk, Ticks, Turn};
 use crate::shard::connections::Connections;
 use crate::shard::fanout::{Ending, Fanout, ticks};
-use crate::shard::hand_over::{self, HandOver};
+use crate::shard::hand_over::{self, HandOver, Stage};
 use crate::shard::remote::Remote;
 use crate::shard::response::{self, Date};
 use crate::shared::Phase;
@@ -140,8 +140,10 @@ impl Driver {
             }
             if was_rung {
                 self.look_at_phase();
-                self.remote.returned().into_iter().for_each(|connection| self.take_back(connection));
                 self.remote.take_revoked().into_iter().for_each(|number| self.fanout.revoke(number));
+                for HandOver { stream, read, open, peer, stage, .. } in self.remote.returned() {
+                    self.welcome(Connection::new(TcpStream::from_std(stream), open, peer, read, stage));
+                }
             }
             let time = if was_rung { self.remote.new_time() } else { None };
             if let Some(now) = time {
@@ -248,7 +250,8 @@ impl Driver {
     fn accept(&mut self) -> bool {
         for _ in 0..SLICE_ACCEPTS_MAX {
             match self.listener.accept() {
-                Ok((stream, _)) => self.arrive(stream),
+                // One for which there is no room at all is closed unheard.
+                Ok((stream, peer)) => drop(self.arrive(stream, peer.ip().to_canonical())),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => {
                         self.is_accepting = false;
@@ -282,27 +285,24 @@ impl Driver {
         }
     }
 
-    fn arrive(&mut self, stream: TcpStream) {
-        let (open, number) = Open::new(&self.hub.shared);
-        let past_limit = number.saturating_sub(self.hub.shared.settings.connections_max);
-        if past_limit > REFUSED_CONNECTIONS_MAX {
-            return;
+    fn arrive(&mut self, stream: TcpStream, peer: IpAddr) -> Result<(), NoRoom> {
+        let (mut open, hub_excess) = Open::new(&self.hub.shared)?;
+        let excess = hub_excess.or(open.count_for(peer)?);
+        // Only for whom a trusted proxy asks, if it says so, tells who is at the other end.
+        if excess.is_some() || self.is_tls || self.hub.shared.settings.trusts(peer) {
+            let (stream, read, stage) = (stream.into(), Bytes::new(), Stage::Accepted);
+            self.hand_overs.send(HandOver { stream, read, open, peer, stage, excess });
+        } else {
+            self.welcome(Connection::new(stream, open, peer, Bytes::new(), Stage::First));
         }
-        if past_limit > 0 || self.is_tls {
-            let (stream, read, is_past_limit) = (stream.into(), Bytes::new(), past_limit > 0);
-            return self.hand_overs.send(HandOver { stream, read, open, is_first: true, is_past_limit });
-        }
-        let deadline = self.fanout.wheel.now() + ticks(FIRST_REQUEST_TIMEOUT, self.tick) + 1;
-        let number = self.connections.insert(Connection::new(stream, open, deadline));
-        // Nearly always the request is there already.
-        self.serve(number, &mut 1);
+        Ok(())
     }
 
-    /// Takes a connection that hyper had, and on which a subscription was asked for.
-    fn take_back(&mut self, HandOver { stream, read, open, .. }: HandOver) {
-        let deadline = self.fanout.wheel.now() + ticks(IDLE_TIMEOUT, self.tick) + 1;
-        let connection = Connection::returned(TcpStream::from_std(stream), open, &read, deadline);
+    fn welcome(&mut self, mut connection: Connection) {
+        let patience = if connection.has_asked { IDLE_TIMEOUT } else { FIRST_REQUEST_TIMEOUT };
+        connection.deadline = self.fanout.wheel.now() + ticks(patience, self.tick) + 1;
         let number = self.connections.insert(connection);
+        // Nearly always the request is there already.
         self.serve(number, &mut 1);
     }
 
@@ -364,12 +364,12 @@ impl Driver {
     }
 
     fn hand_over(&mut self, connection: Connection, read: Bytes) {
-        let Connection { mut stream, open, is_registered, has_asked, .. } = connection;
+        let Connection { mut stream, open, peer, is_registered, has_asked, .. } = connection;
         if is_registered && let Err(error) = self.poll.registry().deregister(&mut stream) {
             return tracing::debug!(%error, "a connection can't be handed over");
         }
-        let is_first = !has_asked;
-        self.hand_overs.send(HandOver { stream: stream.into(), read, open, is_first, is_past_limit: false });
+        let stage = if has_asked { Stage::Later } else { Stage::First };
+        self.hand_overs.send(HandOver { stream: stream.into(), read, open, peer, stage, excess: None });
     }
 
     /// Makes a subscriber of a connection, and sends it what is in the output, and the head of its stream.

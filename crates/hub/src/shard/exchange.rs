@@ -1,6 +1,7 @@
 //! A request that is being answered.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -12,6 +13,7 @@ use http::response::Parts;
 use http::{Method, Request};
 use http_body_util::BodyExt;
 
+use crate::client_address::Peer;
 use crate::http::{Server, TakesOver};
 
 /// The routes at work on a request.
@@ -25,8 +27,9 @@ pub(super) struct Answer {
 }
 
 impl Exchange {
-    /// Asks the routes that hyper asks.
-    pub(super) fn begin(server: &Server, mut request: Request<Body>) -> Self {
+    /// Asks the routes that hyper asks, for `peer`.
+    pub(super) fn begin(server: &Server, mut request: Request<Body>, peer: IpAddr) -> Self {
+        request.extensions_mut().insert(Peer(peer));
         if request.method() == Method::GET {
             request.extensions_mut().insert(TakesOver::Events);
         }

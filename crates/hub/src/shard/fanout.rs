@@ -116,7 +116,7 @@ impl<S: Socket> Fanout<S> {
         let grant = self.grants.take(subscription.grant());
         let number = self.subscribers.insert(Subscriber::new(
             socket,
-            (open, subscription.member().cloned()),
+            (open, subscription.held().cloned()),
             (group, grant),
             start.after,
         )) as u32;

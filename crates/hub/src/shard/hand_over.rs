@@ -1,12 +1,12 @@
 //! Connections on their way from a shard to hyper.
 
 use std::collections::VecDeque;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use crate::run::Open;
+use crate::run::{Excess, Open};
 
 /// A connection with a request that is not for a shard.
 #[derive(Debug)]
@@ -15,10 +15,22 @@ pub(crate) struct HandOver {
     /// What was read of it.
     pub(crate) read: Bytes,
     pub(crate) open: Open,
-    /// It has made no request before, and may speak HTTP/2.
-    pub(crate) is_first: bool,
+    /// Who is at the other end.
+    pub(crate) peer: IpAddr,
+    pub(crate) stage: Stage,
     /// It is one too many, and is only told so.
-    pub(crate) is_past_limit: bool,
+    pub(crate) excess: Option<Excess>,
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It was accepted, and nothing of it was read: a trusted proxy may say for whom it is.
+    Accepted,
+    /// It has made no request before, and may speak HTTP/2.
+    First,
+    /// It has made requests.
+    Later,
 }
 
 /// The shard's end of the way. What the bounded channel has no room for waits here, and while something waits the shard

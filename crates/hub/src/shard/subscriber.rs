@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_log::{Position, Record};
 
-use crate::presence::Member;
 use crate::revocation::Lease;
 use crate::run::Open;
 use crate::shard::chunk;
 use crate::shard::wheel::NEVER;
+use crate::subscription::Held;
 
 /// A subscriber. While it is live this is all that it costs in user space.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub(super) struct Subscriber<S> {
     pub(super) socket: S,
     /// Its place among the hub's connections.
     _open: Open,
-    /// Its place in the list of who is subscribed, if there is one.
-    _member: Option<Arc<Member>>,
+    /// What its subscription holds.
+    _held: Option<Arc<Held>>,
     /// Its access can be taken back. Boxed, because most have none.
     pub(super) lease: Option<Box<Lease>>,
     pub(super) group: u32,
@@ -106,14 +106,14 @@ impl Piece {
 impl<S> Subscriber<S> {
     pub(super) fn new(
         socket: S,
-        (open, member): (Open, Option<Arc<Member>>),
+        (open, held): (Open, Option<Arc<Held>>),
         (group, grant): (u32, u32),
         position: Position,
     ) -> Self {
         Self {
             socket,
             _open: open,
-            _member: member,
+            _held: held,
             lease: None,
             group,
             grant,

@@ -161,7 +161,7 @@ impl Model {
         wire.0.borrow_mut().room = room;
         let expected = Expected::new(picked, grant, &start);
         let subscription = expected.subscription().for_at_most(left.map(|left| Duration::from_secs(left.into())));
-        let (open, _) = Open::new(&self.hub.shared);
+        let (open, _) = Open::new(&self.hub.shared).unwrap();
         let accepted = Accepted { subscription, start, news: None };
         let number = self.fanout.subscribe(wire.clone(), open, HEAD, accepted);
         self.seen.push(Seen {

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use fanfare_log::Timestamp;
 use serde::Deserialize;
-use serde_json::Number;
 use serde_json::value::RawValue;
+use serde_json::{Number, Value};
 
 use crate::limits::TOKEN_LEEWAY;
+use crate::party::Party;
 use crate::token::TokenError;
 
 /// What a token whose signature is right says of its holder.
@@ -17,6 +18,8 @@ pub struct Claims {
     pub(crate) selectors: ClaimedSelectors,
     pub(crate) payload: Option<Arc<RawValue>>,
     expires: Option<Timestamp>,
+    /// Whom limits are for, in place of an address.
+    pub(crate) subject: Option<Party>,
 }
 
 /// The selectors of a token as they are written there.
@@ -49,6 +52,7 @@ pub(super) struct Written {
     namespaced: Option<Mercure>,
     exp: Option<Number>,
     nbf: Option<Number>,
+    sub: Option<Value>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,7 +77,13 @@ impl Written {
         let Mercure { publish, subscribe, payload } = self.namespaced.or(self.mercure).unwrap_or_default();
         let selectors =
             ClaimedSelectors { publish: publish.unwrap_or_default(), subscribe: subscribe.unwrap_or_default() };
-        Ok(Claims { selectors, payload: payload.map(Arc::from), expires })
+        // A string (RFC 7519, section 4.1.2); some issuers write a number.
+        let subject = match &self.sub {
+            Some(Value::String(subject)) if !subject.is_empty() => Some(Party::of_subject(subject)),
+            Some(Value::Number(number)) => Some(Party::of_subject(&number.to_string())),
+            _ => None,
+        };
+        Ok(Claims { selectors, payload: payload.map(Arc::from), expires, subject })
     }
 }
 

@@ -12,6 +12,7 @@ mod embedded;
 mod expiry;
 mod hostile;
 mod http2;
+mod limits;
 mod mercure;
 mod publish;
 mod replay;
