@@ -24,6 +24,7 @@ use tower::ServiceExt;
 
 use crate::activity::{Activity, Measured};
 use crate::audience::TASK;
+use crate::figures::{ConnectionKind, ConnectionRefusal};
 use crate::limits::{
     FIRST_REQUEST_TIMEOUT, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
     HTTP2_LOCAL_RESETS_MAX, HTTP2_PENDING_RESETS_MAX, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_SEND_BUFFER_BYTES,
@@ -72,9 +73,12 @@ impl Edge {
         let router = if is_past_limit { self.full.clone() } else { self.router.clone() };
         let closing = self.closing.subscribe();
         let stream = TcpStream::from_std(stream)?;
+        let counters = &self.hub.shared.counters;
         // Each in a box, so that the task is not as large as the largest of them for ever.
         let Some(tls) = &self.tls else {
             let is_http2 = is_first && Box::pin(is_http2(&stream, &read)).await?;
+            let kind = if is_http2 { ConnectionKind::Http2 } else { ConnectionKind::Http1 };
+            let _held = counters.general_connection(kind);
             let http = Http { stream, read, open, router, is_past_limit, closing };
             if is_http2 {
                 return Box::pin(http.http2()).await;
@@ -85,9 +89,14 @@ impl Edge {
             }
             return Ok(());
         };
-        let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream, tls)));
-        let stream = handshake.await.map_err(|_| "the TLS handshake took too long")??;
+        let held = counters.general_connection(ConnectionKind::TlsHandshake);
+        let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream, tls))).await;
+        drop(held);
+        let handshake = handshake.unwrap_or_else(|_| Err("the TLS handshake took too long".into()));
+        let stream = handshake.inspect_err(|_| counters.count_refused_connection(ConnectionRefusal::TlsHandshake))?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let kind = if is_http2 { ConnectionKind::TlsHttp2 } else { ConnectionKind::TlsHttp1 };
+        let _held = counters.general_connection(kind);
         let http = Http { stream, read, open, router: router.clone(), is_past_limit, closing };
         if is_http2 {
             return Box::pin(http.http2()).await;

@@ -13,8 +13,9 @@ use http_body::{Body, Frame};
 
 use crate::audience::{News, Seats, join};
 use crate::cursor::{Gap, GapReason, Start};
+use crate::figures::StreamEnd;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 use crate::subscription::{Subscription, read_budget};
 
 /// The body of a subscription's response. Nothing is queued for it: it holds a seat with a position, and reads on when
@@ -24,7 +25,8 @@ pub(crate) struct Delivery {
     seat: usize,
     /// What is pending still of what was read last.
     chunk: Bytes,
-    has_ended: bool,
+    /// How it has ended, if it has.
+    end: Option<StreamEnd>,
 }
 
 /// What there is for a subscriber.
@@ -34,18 +36,19 @@ enum Next {
     Waits,
     /// Nothing among many: others come between.
     Yields,
-    End,
+    End(StreamEnd),
 }
 
 impl Delivery {
     pub(crate) fn new(hub: Arc<Shared>, subscription: Subscription, start: &Start) -> Self {
         hub.counters.subscribers.inc();
+        hub.counters.general_subscribers.inc();
         hub.counters.subscriptions.inc();
         // A comment first, so that the head is not held back until there is an event.
         let mut greeting = KEEP_ALIVE.to_vec();
         hub.greet(start, &mut greeting);
         let seat = hub.audience.sit(&hub, subscription, start.after);
-        Self { hub, seat, chunk: greeting.into(), has_ended: false }
+        Self { hub, seat, chunk: greeting.into(), end: None }
     }
 
     /// Up to where the subscriber was sent what is for it, once it has all that this had for it.
@@ -62,16 +65,16 @@ impl Delivery {
         let (subscription, cursor, news) = {
             let mut seats = self.hub.audience.seats();
             let (heralded, now) = (seats.heralded, seats.now);
-            let Some(seat) = seats.come(self.seat) else { return Next::End };
+            let Some(seat) = seats.come(self.seat) else { return Next::End(StreamEnd::CutOff) };
             // Whoever reads slowly is cut off here; the rest comes after the cursor, if there is a new token.
             if now >= seat.expires_at {
-                return Next::End;
+                return Next::End(StreamEnd::CutOff);
             }
             let (cursor, sent_at) = (seat.cursor, seat.sent_at);
             if cursor >= heralded {
                 // What was acknowledged before it goes is still delivered.
                 if now >= seat.leaves_at && cursor >= *self.hub.tail.borrow() {
-                    return Next::End;
+                    return Next::End(self.orderly_end());
                 }
                 if seats.is_heartbeat_due(sent_at) {
                     self.sends(&mut seats);
@@ -97,7 +100,7 @@ impl Delivery {
             // The connection is lost, and no event: the subscriber comes back with its cursor.
             Err(error) => {
                 tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
-                Next::End
+                Next::End(StreamEnd::Failed)
             }
         }
     }
@@ -109,7 +112,7 @@ impl Delivery {
         {
             let mut seats = self.hub.audience.seats();
             let now = seats.now;
-            let Some(seat) = seats.table.get_mut(self.seat) else { return Next::End };
+            let Some(seat) = seats.table.get_mut(self.seat) else { return Next::End(StreamEnd::CutOff) };
             seat.cursor = batch.end;
             if count > 0 {
                 seat.sends_at(now);
@@ -134,7 +137,7 @@ impl Delivery {
         let start = self.hub.log.span().start;
         let mut event = Vec::new();
         if !self.hub.tell(&gap, start, &mut event) {
-            return Next::End;
+            return Next::End(StreamEnd::Lagged);
         }
         let mut seats = self.hub.audience.seats();
         if let Some(seat) = seats.table.get_mut(self.seat) {
@@ -142,6 +145,11 @@ impl Delivery {
         }
         self.sends(&mut seats);
         Next::Chunk(event.into())
+    }
+
+    /// Why a stream ends that its client and the hub leave alone.
+    fn orderly_end(&self) -> StreamEnd {
+        if *self.hub.phase.borrow() == Phase::Running { StreamEnd::TokenExpired } else { StreamEnd::Drained }
     }
 
     /// Notes that something is sent now.
@@ -167,11 +175,11 @@ impl Body for Delivery {
                 drop(seats);
                 // Half an event, which no client takes for one.
                 self.chunk.clear();
-                self.has_ended = true;
+                self.end = Some(StreamEnd::CutOff);
             } else {
                 self.sends(&mut seats);
             }
-        } else if !self.has_ended {
+        } else if self.end.is_none() {
             match self.next(context) {
                 Next::Chunk(chunk) => self.chunk = chunk,
                 Next::Waits => return Poll::Pending,
@@ -179,7 +187,7 @@ impl Body for Delivery {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Next::End => self.has_ended = true,
+                Next::End(end) => self.end = Some(end),
             }
         }
         if self.chunk.is_empty() {
@@ -192,14 +200,18 @@ impl Body for Delivery {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_ended
+        self.end.is_some()
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
         let seat = self.hub.audience.seats().leave(self.seat);
+        let was_cut_off = seat.as_ref().is_some_and(|seat| seat.is_cut_off);
         drop(seat);
+        let end = if was_cut_off { StreamEnd::CutOff } else { self.end.unwrap_or(StreamEnd::Client) };
+        self.hub.counters.count_end(end);
+        self.hub.counters.general_subscribers.dec();
         self.hub.counters.subscribers.dec();
     }
 }

@@ -6,6 +6,7 @@ use fanfare_log::{AppendError, BATCH_EVENTS_MAX, Engine, Epoch, Id, Log, MemoryL
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::advance::Advance;
 use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, Start};
@@ -62,13 +63,19 @@ impl Hub {
     ///
     /// [`PublishError`] says whether they were stored.
     pub async fn publish_batch(&self, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
+        let begun = std::time::Instant::now();
         self.check(&updates)?;
         let types: Vec<String> = updates.iter().filter_map(Update::public_type).map(str::to_owned).collect();
         let now = self.shared.clock.now();
         let drafts: Vec<_> = updates.into_iter().map(|update| update.into_draft(now)).collect();
         let ids: Vec<Id> = drafts.iter().map(|draft| draft.id.clone()).collect();
+        let bytes: u64 = drafts.iter().map(|draft| draft.frame.len() as u64).sum();
         let positions = self.shared.engine.append(drafts).await?;
-        self.shared.counters.published.inc_by(positions.len() as u64);
+        let counters = &self.shared.counters;
+        counters.published.inc_by(positions.len() as u64);
+        counters.published_batches.inc();
+        counters.published_bytes.inc_by(bytes);
+        counters.publish_duration.observe(begun.elapsed().as_secs_f64());
         types.iter().for_each(|event_type| self.shared.recent_types.note(event_type));
         let name = |(id, position): (Id, Position)| match id {
             Id::Chosen(id) => id.to_string(),
@@ -125,16 +132,7 @@ impl Hub {
     /// The hub's own figures now.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let Shared { counters, log, .. } = &*self.shared;
-        let usage = log.usage();
-        Figures {
-            subscribers: u64::try_from(counters.subscribers.get()).unwrap_or(0),
-            published: counters.published.get(),
-            delivered: counters.delivered.get(),
-            gaps: counters.gaps(),
-            log_events: usage.count,
-            log_bytes: usage.bytes,
-        }
+        self.shared.counters.figures(self.shared.log.usage())
     }
 
     /// Finds where a subscription of somebody with `grant` starts, if one may.
@@ -241,20 +239,24 @@ impl HubBuilder {
         });
         let tail = watch::Sender::new(log.span().tail);
         let bells = Arc::new(Bells::default());
-        let (notify, ring) = (tail.clone(), bells.clone());
+        let advance = Arc::new(Advance::default());
+        let (notify, ring, note) = (tail.clone(), bells.clone(), advance.clone());
         log.on_advance(Box::new(move |position| {
+            let now = std::time::Instant::now();
+            note.note(now);
             notify.send_if_modified(|tail| {
                 let advances = position > *tail;
                 *tail = (*tail).max(position);
                 advances
             });
-            ring.ring();
+            ring.ring_for_news(now);
         }));
         let presence = Presence::new(tail.subscribe(), clock.now());
         let presence = self.settings.subscriptions.then(|| Arc::new(presence));
         let shared = Shared {
             presence,
             audience: Audience::new(log.span().tail, &self.settings),
+            advance,
             settings: self.settings,
             engine,
             log,

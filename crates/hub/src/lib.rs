@@ -38,6 +38,7 @@ mod idempotency;
 mod subscription;
 mod update;
 
+mod advance;
 mod figures;
 mod hub;
 mod recent_types;

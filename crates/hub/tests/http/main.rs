@@ -12,6 +12,7 @@ mod expiry;
 mod hostile;
 mod http2;
 mod mercure;
+mod metrics;
 mod publish;
 mod replay;
 mod requests;
