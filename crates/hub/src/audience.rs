@@ -119,6 +119,7 @@ impl Audience {
             cursor,
             waker: None,
             is_woken: false,
+            is_cut_off: false,
             sent_at: now,
             busy_since: now,
             leaves_at: leaves_at.min(now.saturating_add(stay)),
@@ -180,15 +181,16 @@ impl Audience {
         }
     }
 
-    /// Wakes those members of the groups who wait and may see a record that is theirs, a slice at a time.
+    /// Wakes those members of the groups who wait and may see a record that is theirs, a slice at a time. Returns whether
+    /// there was one.
     ///
     /// Each group is gone through from the last to the first: the last takes the place of one that leaves meanwhile, so
     /// that whoever was not looked at is always among those that are left. A number that another group has by now costs
     /// its members a look.
-    async fn call(&self, calls: &[Call], records: &[Arc<Record>]) {
+    async fn call(&self, calls: &[Call], records: &[Arc<Record>]) -> bool {
         let mut groups = calls.chunk_by(|one, other| one.0 == other.0);
         let mut current = groups.next();
-        let (mut until, mut wakers) = (usize::MAX, Vec::new());
+        let (mut until, mut wakers, mut wakes) = (usize::MAX, Vec::new(), false);
         while current.is_some() {
             {
                 let mut seats = self.seats();
@@ -206,12 +208,14 @@ impl Audience {
                     wakers.extend(table.get_mut(number as usize).and_then(|seat| seat.hear(wanted, &times)));
                 }
                 *woken += wakers.len();
+                wakes |= !wakers.is_empty();
             }
             wakers.drain(..).for_each(Waker::wake);
             if current.is_some() {
                 tokio::task::yield_now().await;
             }
         }
+        wakes
     }
 
     /// Waits until those who were woken have taken what there is. Whatever is published meanwhile goes out together

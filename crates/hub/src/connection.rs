@@ -26,6 +26,7 @@ use tower::ServiceExt;
 use crate::activity::{Activity, Measured};
 use crate::audience::TASK;
 use crate::client_address::Peer;
+use crate::figures::{ConnectionKind, ConnectionRefusal};
 use crate::limits::{
     FIRST_REQUEST_TIMEOUT, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
     HTTP2_LOCAL_RESETS_MAX, HTTP2_PENDING_RESETS_MAX, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_SEND_BUFFER_BYTES,
@@ -98,9 +99,12 @@ impl Edge {
             Some(Excess::Address) => self.crowded.clone(),
         };
         let closing = self.closing.subscribe();
+        let counters = &self.hub.shared.counters;
         // Each in a box, so that the task is not as large as the largest of them for ever.
         let Some(tls) = &self.tls else {
             let is_http2 = stage != Stage::Later && Box::pin(is_http2(&stream, &read)).await?;
+            let kind = if is_http2 { ConnectionKind::Http2 } else { ConnectionKind::Http1 };
+            let _held = counters.general_connection(kind);
             let http = Http { stream, read, open, peer, router, excess, closing };
             if is_http2 {
                 return Box::pin(http.http2()).await;
@@ -111,9 +115,14 @@ impl Edge {
             }
             return Ok(());
         };
-        let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream, &read, tls)));
-        let stream = handshake.await.map_err(|_| "the TLS handshake took too long")??;
+        let held = counters.general_connection(ConnectionKind::TlsHandshake);
+        let handshake = Box::pin(tokio::time::timeout(HANDSHAKE_TIMEOUT, self.handshake(stream, &read, tls))).await;
+        drop(held);
+        let handshake = handshake.unwrap_or_else(|_| Err("the TLS handshake took too long".into()));
+        let stream = handshake.inspect_err(|_| counters.count_refused_connection(ConnectionRefusal::TlsHandshake))?;
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let kind = if is_http2 { ConnectionKind::TlsHttp2 } else { ConnectionKind::TlsHttp1 };
+        let _held = counters.general_connection(kind);
         let http = Http { stream, read: Bytes::new(), open, peer, router: router.clone(), excess, closing };
         if is_http2 {
             return Box::pin(http.http2()).await;

@@ -13,9 +13,10 @@ use http_body::{Body, Frame};
 
 use crate::audience::{News, Seats, join, revoker};
 use crate::cursor::{Gap, GapReason, Start};
+use crate::figures::StreamEnd;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::revocation::Lease;
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
 use crate::subscription::{Subscription, read_budget};
 
 /// The body of a subscription's response. Nothing is queued for it: it holds a seat with a position, and reads on when
@@ -24,10 +25,11 @@ pub(crate) struct Delivery {
     hub: Arc<Shared>,
     seat: usize,
     /// Its access can be taken back. Boxed, because most have none.
-    _lease: Option<Box<Lease>>,
+    lease: Option<Box<Lease>>,
     /// What is pending still of what was read last.
     chunk: Bytes,
-    has_ended: bool,
+    /// How it has ended, if it has.
+    end: Option<StreamEnd>,
 }
 
 /// What there is for a subscriber.
@@ -37,12 +39,13 @@ enum Next {
     Waits,
     /// Nothing among many: others come between.
     Yields,
-    End,
+    End(StreamEnd),
 }
 
 impl Delivery {
     pub(crate) fn new(hub: Arc<Shared>, subscription: Subscription, start: &Start) -> Self {
         hub.counters.subscribers.inc();
+        hub.counters.general_subscribers.inc();
         hub.counters.subscriptions.inc();
         // A comment first, so that the head is not held back until there is an event.
         let mut greeting = KEEP_ALIVE.to_vec();
@@ -50,7 +53,7 @@ impl Delivery {
         let revocation = subscription.revocation().cloned();
         let seat = hub.audience.sit(&hub, subscription, start.after);
         let lease = revocation.map(|revocation| Box::new(revocation.watch(revoker(&hub, seat))));
-        Self { hub, seat, _lease: lease, chunk: greeting.into(), has_ended: false }
+        Self { hub, seat, lease, chunk: greeting.into(), end: None }
     }
 
     /// Up to where the subscriber was sent what is for it, once it has all that this had for it.
@@ -67,16 +70,16 @@ impl Delivery {
         let (subscription, cursor, news) = {
             let mut seats = self.hub.audience.seats();
             let (heralded, now) = (seats.heralded, seats.now);
-            let Some(seat) = seats.come(self.seat) else { return Next::End };
+            let Some(seat) = seats.come(self.seat) else { return Next::End(self.forced_end()) };
             // Whoever reads slowly is cut off here; the rest comes after the cursor, if there is a new token.
             if now >= seat.expires_at {
-                return Next::End;
+                return Next::End(self.forced_end());
             }
             let (cursor, sent_at) = (seat.cursor, seat.sent_at);
             if cursor >= heralded {
                 // What was acknowledged before it goes is still delivered.
                 if now >= seat.leaves_at && cursor >= *self.hub.tail.borrow() {
-                    return Next::End;
+                    return Next::End(self.orderly_end());
                 }
                 if seats.is_heartbeat_due(sent_at) {
                     self.sends(&mut seats);
@@ -102,7 +105,7 @@ impl Delivery {
             // The connection is lost, and no event: the subscriber comes back with its cursor.
             Err(error) => {
                 tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
-                Next::End
+                Next::End(StreamEnd::Failed)
             }
         }
     }
@@ -114,7 +117,7 @@ impl Delivery {
         {
             let mut seats = self.hub.audience.seats();
             let now = seats.now;
-            let Some(seat) = seats.table.get_mut(self.seat) else { return Next::End };
+            let Some(seat) = seats.table.get_mut(self.seat) else { return Next::End(self.forced_end()) };
             seat.cursor = batch.end;
             if count > 0 {
                 seat.sends_at(now);
@@ -139,7 +142,7 @@ impl Delivery {
         let start = self.hub.log.span().start;
         let mut event = Vec::new();
         if !self.hub.tell(&gap, start, &mut event) {
-            return Next::End;
+            return Next::End(StreamEnd::Lagged);
         }
         let mut seats = self.hub.audience.seats();
         if let Some(seat) = seats.table.get_mut(self.seat) {
@@ -147,6 +150,16 @@ impl Delivery {
         }
         self.sends(&mut seats);
         Next::Chunk(event.into())
+    }
+
+    /// Why a stream ends that its client and the hub leave alone.
+    fn orderly_end(&self) -> StreamEnd {
+        if *self.hub.phase.borrow() == Phase::Running { StreamEnd::TokenExpired } else { StreamEnd::Drained }
+    }
+
+    /// Why a stream ends whose place was taken from it.
+    fn forced_end(&self) -> StreamEnd {
+        if self.lease.as_ref().is_some_and(|lease| lease.is_revoked()) { StreamEnd::Revoked } else { StreamEnd::CutOff }
     }
 
     /// Notes that something is sent now.
@@ -172,11 +185,11 @@ impl Body for Delivery {
                 drop(seats);
                 // Half an event, which no client takes for one.
                 self.chunk.clear();
-                self.has_ended = true;
+                self.end = Some(self.forced_end());
             } else {
                 self.sends(&mut seats);
             }
-        } else if !self.has_ended {
+        } else if self.end.is_none() {
             match self.next(context) {
                 Next::Chunk(chunk) => self.chunk = chunk,
                 Next::Waits => return Poll::Pending,
@@ -184,7 +197,7 @@ impl Body for Delivery {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Next::End => self.has_ended = true,
+                Next::End(end) => self.end = Some(end),
             }
         }
         if self.chunk.is_empty() {
@@ -197,14 +210,18 @@ impl Body for Delivery {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_ended
+        self.end.is_some()
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
         let seat = self.hub.audience.seats().leave(self.seat);
+        let was_cut_off = seat.as_ref().is_some_and(|seat| seat.is_cut_off);
         drop(seat);
+        let end = if was_cut_off { self.forced_end() } else { self.end.unwrap_or(StreamEnd::Client) };
+        self.hub.counters.count_end(end);
+        self.hub.counters.general_subscribers.dec();
         self.hub.counters.subscribers.dec();
     }
 }

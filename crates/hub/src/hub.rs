@@ -8,6 +8,7 @@ use fanfare_log::{
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::advance::Advance;
 use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
 use crate::cursor::{Cursor, GapReason, InvalidCursor, Start};
@@ -71,17 +72,23 @@ impl Hub {
     }
 
     async fn append(&self, updates: Vec<Update>, key: Option<&str>) -> Result<Vec<String>, PublishError> {
+        let begun = std::time::Instant::now();
         let types: Vec<String> = updates.iter().filter_map(Update::public_type).map(str::to_owned).collect();
         let now = self.shared.clock.now();
         let drafts: Vec<_> = updates.into_iter().map(|update| update.into_draft(now)).collect();
         let ids: Vec<Id> = drafts.iter().map(|draft| draft.id.clone()).collect();
+        let bytes: u64 = drafts.iter().map(|draft| draft.frame.len() as u64).sum();
         let appended = match key {
             None => Appended::Now(self.shared.engine.append(drafts).await?),
             Some(key) => self.shared.engine.append_once(key, drafts).await?,
         };
         let named: Vec<(Id, Position)> = match appended {
             Appended::Now(positions) => {
-                self.shared.counters.published.inc_by(positions.len() as u64);
+                let counters = &self.shared.counters;
+                counters.published.inc_by(positions.len() as u64);
+                counters.published_batches.inc();
+                counters.published_bytes.inc_by(bytes);
+                counters.publish_duration.observe(begun.elapsed().as_secs_f64());
                 types.iter().for_each(|event_type| self.shared.recent_types.note(event_type));
                 ids.into_iter().zip(positions).collect()
             }
@@ -143,16 +150,7 @@ impl Hub {
     /// The hub's own figures now.
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let Shared { counters, log, .. } = &*self.shared;
-        let usage = log.usage();
-        Figures {
-            subscribers: u64::try_from(counters.subscribers.get()).unwrap_or(0),
-            published: counters.published.get(),
-            delivered: counters.delivered.get(),
-            gaps: counters.gaps(),
-            log_events: usage.count,
-            log_bytes: usage.bytes,
-        }
+        self.shared.counters.figures(self.shared.log.usage())
     }
 
     /// Finds where a subscription of somebody with `grant` starts, if one may.
@@ -272,14 +270,17 @@ impl HubBuilder {
         });
         let tail = watch::Sender::new(log.span().tail);
         let bells = Arc::new(Bells::default());
-        let (notify, ring) = (tail.clone(), bells.clone());
+        let advance = Arc::new(Advance::default());
+        let (notify, ring, note) = (tail.clone(), bells.clone(), advance.clone());
         log.on_advance(Box::new(move |position| {
+            let now = std::time::Instant::now();
+            note.note(now);
             notify.send_if_modified(|tail| {
                 let advances = position > *tail;
                 *tail = (*tail).max(position);
                 advances
             });
-            ring.ring();
+            ring.ring_for_news(now);
         }));
         let presence = Presence::new(tail.subscribe(), clock.now());
         let presence = self.settings.subscriptions.then(|| Arc::new(presence));
@@ -288,6 +289,7 @@ impl HubBuilder {
             audience: Audience::new(log.span().tail, &self.settings),
             quotas: Quotas::default(),
             publish_rate: self.settings.publish_rate.map(PublishRate::new),
+            advance,
             settings: self.settings,
             engine,
             log,

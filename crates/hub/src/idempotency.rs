@@ -89,6 +89,11 @@ impl Answers {
         held.answers.insert(key.clone(), answer.clone());
         Some(answer)
     }
+
+    /// How many keys are remembered. Those whose time is up go with the next publish that has one.
+    pub(crate) fn len(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).answers.len()
+    }
 }
 
 impl Held {

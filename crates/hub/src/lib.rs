@@ -53,6 +53,7 @@ mod update;
 
 mod typed_topic;
 
+mod advance;
 mod figures;
 mod hub;
 mod recent_types;

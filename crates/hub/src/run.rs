@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::client_address::ClientAddress;
 use crate::connection::Edge;
+use crate::figures::ConnectionRefusal;
 use crate::limits::{CLOSE_TIMEOUT, HAND_OVERS_MAX, REFUSED_CONNECTIONS_MAX, REFUSED_PER_ADDRESS_MAX};
 use crate::quota::{Kind, Row};
 use crate::shard::{HandOver, Shards};
@@ -186,10 +187,15 @@ impl Open {
         let count = usize::try_from(hub.counters.connections.inc()).unwrap_or(0) + 1;
         let open = Self { hub: hub.clone(), row: None };
         let past_limit = count.saturating_sub(hub.settings.connections_max);
-        if past_limit > REFUSED_CONNECTIONS_MAX {
-            return Err(NoRoom);
+        match past_limit {
+            0 => return Ok((open, None)),
+            1..=REFUSED_CONNECTIONS_MAX => hub.counters.count_refused_connection(ConnectionRefusal::Full),
+            _ => {
+                hub.counters.count_refused_connection(ConnectionRefusal::Dropped);
+                return Err(NoRoom);
+            }
         }
-        Ok((open, (past_limit > 0).then_some(Excess::Hub)))
+        Ok((open, Some(Excess::Hub)))
     }
 
     /// Counts it for `peer` too, unless that is a trusted proxy, and says if it is one too many for it.
@@ -201,8 +207,14 @@ impl Open {
         self.row = Some(row);
         match count.saturating_sub(max) {
             0 => Ok(None),
-            past_limit if past_limit <= REFUSED_PER_ADDRESS_MAX => Ok(Some(Excess::Address)),
-            _ => Err(NoRoom),
+            1..=REFUSED_PER_ADDRESS_MAX => {
+                self.hub.counters.count_refused_connection(ConnectionRefusal::Address);
+                Ok(Some(Excess::Address))
+            }
+            _ => {
+                self.hub.counters.count_refused_connection(ConnectionRefusal::Dropped);
+                Err(NoRoom)
+            }
         }
     }
 }

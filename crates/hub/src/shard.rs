@@ -18,6 +18,7 @@ mod connection;
 mod connections;
 
 pub(crate) mod chunk;
+mod probe;
 mod socket;
 mod tally;
 mod wheel;

@@ -8,6 +8,7 @@ use fanfare_log::{Engine, Log, Position};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::advance::Advance;
 use crate::audience::Audience;
 use crate::clock::Clock;
 use crate::figures::Counters;
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) bells: Arc<Bells>,
     /// The subscribers of the general path.
     pub(crate) audience: Audience,
+    /// When the log advanced, for the herald.
+    pub(crate) advance: Arc<Advance>,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
     pub(crate) quotas: Quotas,

@@ -37,7 +37,10 @@ async fn twenty_streams_of_one_page_are_one_connection() {
     let metrics = "fetch('/metrics').then((answer) => answer.text()).then((text) => { window.metrics = text; })";
     browser.run(metrics).await;
     let metrics = browser.until("window.metrics").await;
-    assert!(metrics.as_str().unwrap().contains(&format!("\nfanfare_subscribers {STREAMS}\n")), "{metrics}");
+    assert!(
+        metrics.as_str().unwrap().contains(&format!("\nfanfare_subscribers{{path=\"general\"}} {STREAMS}\n")),
+        "{metrics}"
+    );
     for n in 0..STREAMS {
         hub.publish(&format!("/events/{n}"), &format!("event {n}")).await;
     }

@@ -10,6 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::audience::news::News;
 use crate::audience::seat::{Seat, Times};
 use crate::audience::stay;
+use crate::figures::Path;
 use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
 use crate::shard::{tick, ticks};
 use crate::shared::{Phase, Shared};
@@ -58,7 +59,13 @@ impl Herald {
             }
             seats.now = now;
         }
-        hub.audience.visit(Seat::tick).await;
+        let mut slow = 0;
+        let tick = |seat: &mut Seat, times: &Times| {
+            slow += usize::from(seat.is_behind(times.told));
+            seat.tick(times)
+        };
+        hub.audience.visit(tick).await;
+        hub.counters.set_general_slow(slow);
     }
 
     /// Everybody leaves at a moment of its own.
@@ -72,14 +79,19 @@ impl Herald {
     }
 
     async fn tell_news(&mut self, hub: &Shared) {
+        let advanced_at = hub.advance.take();
         let tail = *self.tail.borrow_and_update();
+        let mut wakes = false;
         loop {
             let from = hub.audience.seats().heralded;
             if from >= tail {
+                if let Some(at) = advanced_at.filter(|_| wakes) {
+                    hub.counters.observe_fanout(Path::General, at.elapsed());
+                }
                 return;
             }
             match hub.log.read(from, Topics::All, NEWS_BUDGET) {
-                Ok(batch) => self.tell(hub, Arc::new(News::new(from, batch))).await,
+                Ok(batch) => wakes |= self.tell(hub, Arc::new(News::new(from, batch))).await,
                 // Others find out for themselves how it is.
                 Err(error) => {
                     if !matches!(error, ReadError::Expired) {
@@ -96,7 +108,8 @@ impl Herald {
         }
     }
 
-    async fn tell(&self, hub: &Shared, news: Arc<News>) {
+    /// Tells the news. Returns whether it was for anybody who waited.
+    async fn tell(&self, hub: &Shared, news: Arc<News>) -> bool {
         let audience = &hub.audience;
         {
             let mut seats = audience.seats();
@@ -104,13 +117,15 @@ impl Herald {
             seats.news = Some(news.clone());
         }
         let mut records = &news.batch.records[..];
+        let mut wakes = false;
         while !records.is_empty() {
             let (calls, found) = audience.find(records).await;
-            audience.call(&calls, records).await;
+            wakes |= audience.call(&calls, records).await;
             records = &records[found..];
         }
         audience.seats().told = news.batch.end;
         audience.wait_for_woken().await;
+        wakes
     }
 }
 

@@ -29,6 +29,8 @@ pub(crate) struct Seat {
     pub(crate) leaves_at: u32,
     /// When its token ends, and nothing may be sent any more.
     pub(crate) expires_at: u32,
+    /// Its stream was ended by the hub, in the middle.
+    pub(crate) is_cut_off: bool,
     /// Ends its stream. Absent where the socket's own time-out does.
     pub(crate) task: Option<Arc<OnceLock<AbortHandle>>>,
 }
@@ -56,6 +58,11 @@ impl Seat {
     pub(super) fn come(&mut self, told: Position) {
         self.cursor = self.cursor(told);
         self.waker = None;
+    }
+
+    /// Whether there is something that it was not sent, if the news is told up to `told`.
+    pub(super) fn is_behind(&self, told: Position) -> bool {
+        self.cursor(told) < told
     }
 
     /// Wakes the subscriber if it waits.
@@ -90,6 +97,7 @@ impl Seat {
             && let Some(task) = self.task.as_ref().and_then(|task| task.get())
         {
             tracing::debug!(is_stuck, "a subscriber whose window stays shut, or whose token has ended, is cut off");
+            self.is_cut_off = true;
             task.abort();
         }
         None

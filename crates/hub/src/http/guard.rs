@@ -7,10 +7,10 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use http::Method;
 use tower::Service;
 
 use crate::Hub;
-use crate::figures::Refusal;
 use crate::http::{cors, host};
 
 /// The checks of `Host` and `Origin`, and the count of refusals.
@@ -44,6 +44,7 @@ impl Guard {
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
+        let is_publish = request.method() == Method::POST;
         let checked = if self.checks_host { host::check(&request) } else { Ok(()) };
         let response = match checked {
             Ok(()) => self.policies.answer(request, routes).await,
@@ -51,7 +52,7 @@ impl Guard {
         };
         let status = response.status();
         if status.is_client_error() || status.is_server_error() {
-            self.hub.shared.counters.refused.get_or_create(&Refusal { status: status.as_u16() }).inc();
+            self.hub.shared.counters.count_refusal(status, is_publish, self.hub.is_draining());
         }
         response
     }

@@ -26,5 +26,5 @@ pub(crate) async fn ready(State(hub): State<Hub>) -> impl IntoResponse {
 pub(crate) async fn metrics(State(hub): State<Hub>) -> impl IntoResponse {
     let headers =
         [(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8"), (CACHE_CONTROL, "no-store")];
-    (headers, hub.shared.counters.exposition(&hub.figures()))
+    (headers, hub.exposition())
 }

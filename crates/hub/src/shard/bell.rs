@@ -8,9 +8,11 @@ mod tests;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use mio::{Poll, Token, Waker};
 
+use crate::advance::Advance;
 use crate::shard::bell::state::State;
 
 /// Tells a shard that there is something to look at. Ringing a shard that is awake costs one atomic exchange and no
@@ -19,11 +21,13 @@ use crate::shard::bell::state::State;
 pub(crate) struct Bell {
     state: State,
     waker: Waker,
+    /// When the log advanced, for the shard.
+    pub(super) advance: Arc<Advance>,
 }
 
 impl Bell {
     pub(crate) fn new(poll: &Poll, token: Token) -> io::Result<Self> {
-        Ok(Self { state: State::new(), waker: Waker::new(poll.registry(), token)? })
+        Ok(Self { state: State::new(), waker: Waker::new(poll.registry(), token)?, advance: Arc::default() })
     }
 
     /// What was written before the call is seen by the shard after it has [listened](Self::was_rung).
@@ -53,6 +57,14 @@ pub(crate) struct Bells(RwLock<Vec<Arc<Bell>>>);
 impl Bells {
     pub(crate) fn ring(&self) {
         self.0.read().unwrap_or_else(PoisonError::into_inner).iter().for_each(|bell| bell.ring());
+    }
+
+    /// Rings because the log advances, at `now`.
+    pub(crate) fn ring_for_news(&self, now: Instant) {
+        for bell in self.0.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            bell.advance.note(now);
+            bell.ring();
+        }
     }
 
     pub(crate) fn add(&self, bell: Arc<Bell>) {

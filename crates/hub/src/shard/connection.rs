@@ -10,7 +10,7 @@ use http::response::Parts;
 use http::{Method, StatusCode};
 use mio::net::TcpStream;
 
-use crate::figures::{Counters, Refusal};
+use crate::figures::Counters;
 use crate::http::{Accepted, Declined, Server};
 use crate::limits::ANSWERS_BYTES_MAX;
 use crate::run::Open;
@@ -224,8 +224,7 @@ impl Connection {
                     return Ok(None);
                 }
                 Head::TwoLengths => {
-                    let refusal = Refusal { status: StatusCode::BAD_REQUEST.as_u16() };
-                    desk.counters.refused.get_or_create(&refusal).inc();
+                    desk.counters.count_refusal(StatusCode::BAD_REQUEST, false, false);
                     response::bad_request(desk.date, desk.output);
                     desk.input.clear();
                     self.is_ending = true;

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::Hub;
+use crate::figures::{ConnectionRefusal, StreamEnd};
 use crate::http::{Accepted, Server};
 use crate::limits::{
     ACCEPT_ERROR_LOG_INTERVAL, ANSWERS_BYTES_MAX, BODY_PATIENCE, FIRST_REQUEST_TIMEOUT, HEAD_BYTES_MAX,
@@ -25,7 +26,7 @@ use crate::run::{NoRoom, Open};
 use crate::shard::bell::Bell;
 use crate::shard::connection::{Connection, Desk, Ticks, Turn};
 use crate::shard::connections::Connections;
-use crate::shard::fanout::{Ending, Fanout, ticks};
+use crate::shard::fanout::{Fanout, ticks};
 use crate::shard::hand_over::{self, HandOver, Stage};
 use crate::shard::remote::Remote;
 use crate::shard::response::{self, Date};
@@ -79,6 +80,8 @@ impl Driver {
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let remote = Arc::new(Remote::new(Arc::new(Bell::new(&poll, BELL)?)));
+        let mut fanout = Fanout::new(hub.shared.clone(), tick, hub.shared.seed());
+        fanout.advance = remote.bell.advance.clone();
         let mut listener = mio::net::TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let mut phase = hub.shared.phase.subscribe();
@@ -96,7 +99,7 @@ impl Driver {
             error_logged_at: None,
             connections: Connections::default(),
             hand_overs: hand_over::Sender::new(hand_overs),
-            fanout: Fanout::new(hub.shared.clone(), tick, hub.shared.seed()),
+            fanout,
             tick,
             room: vec![0; HEAD_BYTES_MAX].into(),
             input: Vec::new(),
@@ -276,6 +279,7 @@ impl Driver {
     fn rest(&mut self, error: &io::Error) {
         let now = self.fanout.wheel.now();
         self.rests_at = Some(now);
+        self.hub.shared.counters.count_refused_connection(ConnectionRefusal::Accept);
         if self.error_logged_at.is_none_or(|at| now - at >= ticks(ACCEPT_ERROR_LOG_INTERVAL, self.tick)) {
             self.error_logged_at = Some(now);
             tracing::error!(
@@ -390,27 +394,27 @@ impl Driver {
         };
         if let Err(error) = registered {
             tracing::error!(%error, "a subscriber can't be watched");
-            self.fanout.close(number, Ending::Reset);
+            self.fanout.close(number, StreamEnd::Failed);
         }
     }
 
     /// A subscriber has nothing to say. What it says is dropped, and its end is noticed.
     fn hear(&mut self, number: u32) {
         let Some(one) = self.fanout.subscribers.get_mut(number as usize) else { return };
-        loop {
+        let end = loop {
             match one.socket.read(&mut self.room) {
-                Ok(0) => break,
+                Ok(0) => break StreamEnd::Client,
                 Ok(length) => {
                     one.heard = one.heard.saturating_add(length as u32);
                     if one.heard > HEARD_BYTES_MAX {
-                        break;
+                        break StreamEnd::CutOff;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => break,
+                Err(error) => break StreamEnd::of_socket(&error),
             }
-        }
-        self.fanout.close(number, Ending::Reset);
+        };
+        self.fanout.close(number, end);
     }
 }

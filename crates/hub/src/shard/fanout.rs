@@ -7,7 +7,9 @@ use std::time::Duration;
 use fanfare_log::{Position, ReadBudget, ReadError, Record, Topics};
 use slab::Slab;
 
+use crate::advance::Advance;
 use crate::cursor::Start;
+use crate::figures::{Path, StreamEnd};
 use crate::http::Accepted;
 use crate::interest::Interest;
 use crate::limits::{
@@ -20,6 +22,7 @@ use crate::shard::buffer::Buffer;
 use crate::shard::chunk;
 use crate::shard::grants::Grants;
 use crate::shard::group::Group;
+use crate::shard::probe::Probe;
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::{Behind, State, Subscriber};
 use crate::shard::tally::Tally;
@@ -62,16 +65,10 @@ pub(super) struct Fanout<S> {
     pub(super) scratch: Vec<u8>,
     pub(super) replayed: Vec<Replayed>,
     pub(super) tally: Tally,
+    /// When the log advanced, and the measurement that is under way.
+    pub(super) advance: Arc<Advance>,
+    probe: Option<Probe>,
     random: fastrand::Rng,
-}
-
-/// How a connection ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// What was sent still arrives.
-    Orderly,
-    /// At once.
-    Reset,
 }
 
 impl<S: Socket> Fanout<S> {
@@ -100,6 +97,8 @@ impl<S: Socket> Fanout<S> {
             scratch: Vec::new(),
             replayed: Vec::new(),
             tally: Tally::default(),
+            advance: Arc::default(),
+            probe: None,
             random: fastrand::Rng::with_seed(seed),
         }
     }
@@ -123,6 +122,7 @@ impl<S: Socket> Fanout<S> {
         self.groups[group as usize].subscribers += 1;
         self.hub.counters.subscribers.inc();
         self.hub.counters.subscriptions.inc();
+        self.tally.fell_behind();
         if let Some(left) = subscription.left() {
             self.limit_life(number, left);
         }
@@ -184,10 +184,14 @@ impl<S: Socket> Fanout<S> {
             }
         }
         self.followed = self.pending_end;
+        if let Some(probe) = &mut self.probe {
+            probe.close();
+        }
         *self.hub.tail.borrow() > self.followed
     }
 
     fn read_log(&mut self) -> bool {
+        let advanced_at = self.advance.take();
         if self.groups.is_empty() {
             self.followed = self.hub.log.span().tail;
             return false;
@@ -196,6 +200,9 @@ impl<S: Socket> Fanout<S> {
         match self.hub.log.read(self.followed, Topics::All, budget) {
             Ok(batch) => {
                 let is_new = batch.end > self.followed;
+                if is_new && self.probe.is_none() {
+                    self.probe = advanced_at.map(Probe::new);
+                }
                 self.pending_end = batch.end;
                 self.pending = batch.records.into();
                 is_new
@@ -234,6 +241,9 @@ impl<S: Socket> Fanout<S> {
             group.append(record, self.followed, || spare.pop().unwrap_or_default());
             if group.buffer.is_some() {
                 self.buffered += bytes;
+                if let Some(probe) = self.probe.as_mut().filter(|probe| probe.is_open()) {
+                    group.measure(probe);
+                }
                 if !group.is_queued {
                     group.is_queued = true;
                     group.begin_at(self.random.f64());
@@ -285,6 +295,17 @@ impl<S: Socket> Fanout<S> {
             self.serve(group, &mut sends, &mut visits);
         }
         self.tally.count(&self.hub.counters);
+        if let Some(probe) = self.probe.take_if(|probe| probe.is_over())
+            && let Some(duration) = probe.duration()
+        {
+            self.hub.counters.observe_fanout(Path::Shard, duration);
+        }
+    }
+
+    /// Whether a measurement is under way.
+    #[cfg(test)]
+    pub(super) fn is_measuring(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// Bytes in the buffers of all groups.
@@ -311,6 +332,9 @@ impl<S: Socket> Fanout<S> {
         let cleared = self.groups[number as usize].trim();
         let group = &mut self.groups[number as usize];
         self.buffered -= before - group.buffer.as_ref().map_or(0, |buffer| buffer.len());
+        if let Some(probe) = self.probe.as_mut().filter(|_| group.is_measured()) {
+            probe.served();
+        }
         if group.is_served() {
             group.is_queued = false;
             self.remove_if_unused(number);
@@ -331,6 +355,7 @@ impl<S: Socket> Fanout<S> {
         let one = &mut self.subscribers[number as usize];
         if let State::Live { place, .. } = std::mem::replace(&mut one.state, State::Behind(Box::new(behind))) {
             let group = one.group;
+            self.tally.fell_behind();
             self.vacate(group, place);
         }
     }
@@ -366,14 +391,17 @@ impl<S: Socket> Fanout<S> {
         }
     }
 
-    /// Ends a connection. `Orderly` only if nothing is unsent.
-    pub(super) fn close(&mut self, number: u32, ending: Ending) {
+    /// Ends a stream and its connection: in order, so that what was sent still arrives, if the hub chose to and nothing is
+    /// unsent.
+    pub(super) fn close(&mut self, number: u32, end: StreamEnd) {
         let Some(mut one) = self.subscribers.try_remove(number as usize) else { return };
-        if ending == Ending::Reset || one.is_blocked() {
+        self.hub.counters.count_end(end);
+        if end.is_reset() || one.is_blocked() {
             one.socket.reset();
         }
-        if let State::Live { place, .. } = one.state {
-            self.vacate(one.group, place);
+        match one.state {
+            State::Live { place, .. } => self.vacate(one.group, place),
+            State::Behind(_) => self.tally.caught_up(),
         }
         self.grants.release(one.grant);
         self.groups[one.group as usize].subscribers -= 1;
@@ -384,7 +412,7 @@ impl<S: Socket> Fanout<S> {
     /// Ends every connection. What is unsent is thrown away.
     pub(super) fn cut(&mut self) {
         let numbers: Vec<u32> = self.subscribers.iter().map(|(number, _)| number as u32).collect();
-        numbers.into_iter().for_each(|number| self.close(number, Ending::Orderly));
+        numbers.into_iter().for_each(|number| self.close(number, StreamEnd::Stopped));
     }
 
     /// A group that waits for its turn goes when that comes: its number may not be used again before.
@@ -401,6 +429,7 @@ impl<S: Socket> Fanout<S> {
 impl<S> Drop for Fanout<S> {
     fn drop(&mut self) {
         self.hub.counters.subscribers.dec_by(self.subscribers.len() as i64);
+        self.tally.end(&self.hub.counters);
     }
 }
 

@@ -1,11 +1,13 @@
 //! Subscribers with equal selectors, who share what is put together for them.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use fanfare_log::{Position, Record};
 
 use crate::selector::Selectors;
 use crate::shard::buffer::Buffer;
+use crate::shard::probe::Probe;
 
 /// A group. Its *head* is the offset up to which its events are encoded; a live subscriber is a cursor into that.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub(super) struct Group {
     pub(super) pass: Pass,
     /// Whether it waits for its turn.
     pub(super) is_queued: bool,
+    /// The head that everybody must come to before the measurement is over that this group takes part in.
+    measured: Option<NonZeroU64>,
 }
 
 /// The round in which the members are visited.
@@ -35,6 +39,8 @@ pub(super) struct Pass {
     /// Visits until everyone has what there was when the lap began: up to `lap_head`.
     lap: usize,
     lap_head: u64,
+    /// Up to here everybody has come.
+    reached: u64,
 }
 
 impl Group {
@@ -48,6 +54,7 @@ impl Group {
             known_from,
             pass: Pass::default(),
             is_queued: false,
+            measured: None,
         }
     }
 
@@ -143,9 +150,24 @@ impl Group {
             if let Some(position) = self.buffer.as_mut().and_then(|buffer| buffer.trim(self.pass.lap_head)) {
                 self.known_from = position;
             }
+            self.pass.reached = self.pass.lap_head;
             (self.pass.lap, self.pass.lap_head) = (self.members.len(), self.head);
         }
         None
+    }
+
+    /// Takes part in a measurement, up to where its head is now.
+    pub(super) fn measure(&mut self, probe: &mut Probe) {
+        if self.measured.is_none() {
+            probe.add();
+        }
+        self.measured = NonZeroU64::new(self.head);
+    }
+
+    /// Whether its part in a measurement is over. Says so once.
+    pub(super) fn is_measured(&mut self) -> bool {
+        let is_served = self.is_served();
+        self.measured.take_if(|head| is_served || self.pass.reached >= head.get()).is_some()
     }
 
     /// Gives the buffer back, empty. Whoever is still in need of it must not be a member any more.

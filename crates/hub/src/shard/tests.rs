@@ -9,11 +9,12 @@ use fanfare_log::Retention;
 use futures_util::FutureExt;
 use proptest::prelude::*;
 
+use crate::figures::StreamEnd;
 use crate::http::Accepted;
 use crate::limits::{GROUP_BUFFERS_BYTES_MAX, SLICE_SENDS_MAX};
 use crate::oracle::{Expected, Oracle, Since};
 use crate::run::Open;
-use crate::shard::fanout::{Ending, Fanout};
+use crate::shard::fanout::Fanout;
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::State;
 use crate::{Hub, Settings};
@@ -175,6 +176,7 @@ impl Model {
 
     fn publish(&mut self, topics: &[usize], is_private: bool, size: usize) {
         self.oracle.publish(&self.hub, topics, is_private, size);
+        self.fanout.advance.note(std::time::Instant::now());
     }
 
     fn give_room(&mut self, who: usize, bytes: usize) {
@@ -192,7 +194,7 @@ impl Model {
     fn close(&mut self, who: usize) {
         if let Some(one) = self.seen.get_mut(who).filter(|one| one.is_open) {
             one.is_open = false;
-            self.fanout.close(one.number, Ending::Reset);
+            self.fanout.close(one.number, StreamEnd::Client);
         }
     }
 
@@ -242,7 +244,9 @@ impl Model {
         for (_, group) in &self.fanout.groups {
             assert!(group.buffer.is_none(), "what everybody has is let go of");
         }
-        assert_eq!(self.hub.figures().subscribers, self.fanout.subscribers.len() as u64);
+        let figures = self.hub.figures();
+        assert_eq!((figures.subscribers, figures.slow), (self.fanout.subscribers.len() as u64, 0));
+        assert!(!self.fanout.is_measuring(), "a measurement never ends");
         for one in self.seen.iter().filter(|one| one.expires.is_some_and(|expires| expires <= self.now)) {
             assert!(!one.is_open, "a stream outlasts its token");
         }
@@ -344,6 +348,39 @@ fn the_same_subscriber_is_not_always_last() {
         }
         assert!(last.len() > 5, "{last:?}");
         model.check(true);
+    });
+}
+
+/// The figures are of those who are live: neither one who reads nothing nor an event for nobody holds a measurement up.
+#[test]
+fn a_pass_is_measured_once_however_many_it_reaches() {
+    in_a_runtime(|| {
+        let mut model = Model::new(true);
+        let measured = |model: &Model| -> u64 {
+            let text = model.hub.exposition();
+            let name = "fanfare_fanout_duration_seconds_count{path=\"shard\"} ";
+            text.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse().unwrap()
+        };
+        accept_everybody(&mut model, 300);
+        model.accept(1, 0, Since::Tail, 300);
+        for events in 1..=5 {
+            model.publish(&[0], false, 100);
+            model.run_until_idle();
+            assert_eq!(measured(&model), events);
+        }
+        assert_eq!(model.hub.figures().slow, 1);
+        model.publish(&[2], false, 100);
+        model.run_until_idle();
+        let before = measured(&model);
+        // Under load, when no pass ends before there is more, it is measured all the same.
+        for _ in 0..50 {
+            model.publish(&[0], false, 1);
+            model.fanout.follow();
+            model.fanout.slice(SLICE_SENDS_MAX);
+        }
+        let during = measured(&model) - before;
+        assert!((10..=50).contains(&during), "{during}");
+        model.settle();
     });
 }
 

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use fanfare_log::{Position, ReadError, RecordRef};
 
 use crate::cursor::{Gap, GapReason};
+use crate::figures::StreamEnd;
 use crate::limits::{RUNS_MAX, SPARE_BUFFER_BYTES_MAX};
 use crate::shard::buffer::{Buffer, Place};
 use crate::shard::chunk;
-use crate::shard::fanout::{Ending, Fanout};
+use crate::shard::fanout::Fanout;
 use crate::shard::grants::Grants;
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::{Behind, Piece, State};
@@ -47,7 +48,7 @@ impl<S: Socket> Fanout<S> {
                     self.fall_behind(number, behind);
                 }
             }
-            Err(_) => self.close(number, Ending::Reset),
+            Err(error) => self.close(number, StreamEnd::of_socket(&error)),
         }
         true
     }
@@ -83,7 +84,7 @@ impl<S: Socket> Fanout<S> {
                     behind.is_blocked = true;
                     return;
                 }
-                Err(_) => return self.close(number, Ending::Reset),
+                Err(error) => return self.close(number, StreamEnd::of_socket(&error)),
             }
             one.last_sent = self.wheel.now();
         }
@@ -97,7 +98,7 @@ impl<S: Socket> Fanout<S> {
         let result = if joins { self.send_scratch(number, self.scratch.len()) } else { self.read_on(number) };
         match result {
             Ok(()) => {}
-            Err(ending) => return self.close(number, ending),
+            Err(end) => return self.close(number, end),
         }
         if self.scratch.capacity() > SPARE_BUFFER_BYTES_MAX * 4 {
             self.scratch = Vec::new();
@@ -125,9 +126,10 @@ impl<S: Socket> Fanout<S> {
         let one = &mut self.subscribers[number as usize];
         let place = self.groups[one.group as usize].join(number, cursor);
         one.state = State::Live { cursor, place };
+        self.tally.caught_up();
     }
 
-    fn read_on(&mut self, number: u32) -> Result<(), Ending> {
+    fn read_on(&mut self, number: u32) -> Result<(), StreamEnd> {
         let one = &mut self.subscribers[number as usize];
         let State::Behind(behind) = &mut one.state else { return Ok(()) };
         let selectors = self.groups[one.group as usize].selectors.clone();
@@ -164,14 +166,14 @@ impl<S: Socket> Fanout<S> {
                 }
                 // The connection is lost, and no event: the subscriber comes back with its cursor.
                 tracing::error!(%error, source = ?std::error::Error::source(&error), "a subscriber was cut off");
-                Err(Ending::Reset)
+                Err(StreamEnd::Failed)
             }
         }
     }
 
     /// The history has passed somebody. Without a gap event the stream ends instead, and the answer to the reconnect
     /// tells: never silence.
-    fn lag(&mut self, number: u32) -> Result<(), Ending> {
+    fn lag(&mut self, number: u32) -> Result<(), StreamEnd> {
         let State::Behind(behind) = &mut self.subscribers[number as usize].state else { return Ok(()) };
         let gap = Gap { requested: behind.position.to_string(), reason: GapReason::Lagged };
         behind.position = self.hub.log.span().start;
@@ -183,18 +185,18 @@ impl<S: Socket> Fanout<S> {
             self.scratch.extend_from_slice(chunk::LAST_CHUNK);
         }
         self.send_scratch(number, self.scratch.len())?;
-        if is_told { Ok(()) } else { Err(Ending::Orderly) }
+        if is_told { Ok(()) } else { Err(StreamEnd::Lagged) }
     }
 
     /// Sends `scratch`, in which the chunks of what is `replayed` begin at byte `before`. If there is no room for all, the
     /// subscriber is blocked, and stands where it was stopped.
-    fn send_scratch(&mut self, number: u32, before: usize) -> Result<(), Ending> {
+    fn send_scratch(&mut self, number: u32, before: usize) -> Result<(), StreamEnd> {
         let one = &mut self.subscribers[number as usize];
         let State::Behind(behind) = &mut one.state else { return Ok(()) };
         if self.scratch.is_empty() {
             return Ok(());
         }
-        let sent = one.socket.send(&self.scratch).map_err(|_| Ending::Reset)?;
+        let sent = one.socket.send(&self.scratch).map_err(|error| StreamEnd::of_socket(&error))?;
         one.last_sent = self.wheel.now();
         behind.is_blocked = sent < self.scratch.len();
         if sent < before {
@@ -223,7 +225,7 @@ impl<S: Socket> Fanout<S> {
         let Some(one) = self.subscribers.get(number as usize).filter(|one| one.armed_for <= now) else { return };
         // It did not take its events in time to end cleanly, and may not have them any more.
         if one.expires_at <= now {
-            return self.close(number, Ending::Reset);
+            return self.close(number, StreamEnd::CutOff);
         }
         let State::Live { cursor, .. } = one.state else { return self.arm(number, now + self.heartbeat_ticks) };
         let has_everything = cursor == self.groups[one.group as usize].head;
@@ -267,7 +269,7 @@ impl<S: Socket> Fanout<S> {
         let one = self.subscribers.get(number as usize);
         let Some(one) = one.filter(|one| one.lease.as_ref().is_some_and(|lease| lease.is_revoked())) else { return };
         match &one.state {
-            State::Behind(behind) if behind.is_blocked || behind.piece.is_some() => self.close(number, Ending::Reset),
+            State::Behind(behind) if behind.is_blocked || behind.piece.is_some() => self.close(number, StreamEnd::Revoked),
             // What was sent ends with a whole event.
             State::Behind(_) | State::Live { .. } => self.end(number),
         }
@@ -275,7 +277,13 @@ impl<S: Socket> Fanout<S> {
 
     fn end(&mut self, number: u32) {
         self.send_alone(number, chunk::LAST_CHUNK);
-        self.close(number, Ending::Orderly);
+        let is_revoked = self.subscribers[number as usize].lease.as_ref().is_some_and(|lease| lease.is_revoked());
+        let end = match self.drain_ticks {
+            _ if is_revoked => StreamEnd::Revoked,
+            Some(_) => StreamEnd::Drained,
+            None => StreamEnd::TokenExpired,
+        };
+        self.close(number, end);
     }
 
     /// Sends a live subscriber, who has everything, a few bytes.
@@ -290,7 +298,7 @@ impl<S: Socket> Fanout<S> {
                     self.fall_behind(number, behind);
                 }
             }
-            Err(_) => self.close(number, Ending::Reset),
+            Err(error) => self.close(number, StreamEnd::of_socket(&error)),
         }
     }
 }

@@ -14,6 +14,7 @@ mod hostile;
 mod http2;
 mod limits;
 mod mercure;
+mod metrics;
 mod publish;
 mod replay;
 mod requests;

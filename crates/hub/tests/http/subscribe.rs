@@ -131,9 +131,12 @@ async fn the_figures_and_health_are_told() {
     let metrics = hub.get("/metrics").send().await.unwrap();
     assert!(metrics.headers()["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
     let text = metrics.text().await.unwrap();
-    for line in
-        ["fanfare_subscribers 1", "fanfare_published_events_total 1", "fanfare_delivered_events_total 1", "# EOF"]
-    {
+    for line in [
+        "fanfare_subscribers{path=\"shard\"} 1",
+        "fanfare_published_events_total 1",
+        "fanfare_delivered_events_total 1",
+        "# EOF",
+    ] {
         assert!(text.lines().any(|found| found == line), "{line} in {text}");
     }
     for path in ["/health/live", "/health/ready"] {
