@@ -9,18 +9,18 @@
 //!             TLS, HTTP/2: connection ─► http::subscribe ─► Delivery, which audience wakes ─► hyper or secure ─► socket
 //! ```
 //!
-//! Both read the log from the cursor. A shard is a thread that owns its sockets, where a send costs little more than the
-//! system call; the general path is a task on tokio. A connection that
-//! is used again goes back to a shard with its subscription.
+//! Both read the log from the cursor. A shard is a thread that owns its sockets, where a send costs little more than
+//! the system call; the general path is a task on tokio. A connection that is used again goes back to a shard with its
+//! subscription.
 //!
 //! [`Hub::run`] serves a listener; [`Hub::router`] is the same as an axum router to nest in an application.
 //!
 //! # In an application
 //!
-//! An application that has users already says itself who may do what: it is [asked](Authorization::asking) for each request, with what its own middleware
-//! knows of that, and gives a [`Grant`], for as long as it wants or until it [revokes](Revocation) it. It publishes and
-//! [subscribes](Hub::subscribe) without HTTP, on [typed topics](TypedTopic) if it likes. The example `sessions` has a login, private messages
-//! and a logout that ends streams.
+//! An application that has users already says itself who may do what: it is [asked](Authorization::asking) for each
+//! request, with what its own middleware knows of that, and gives a [`Grant`], for as long as it wants or until it
+//! [revokes](Revocation) it. It publishes and [subscribes](Hub::subscribe) without HTTP, on [typed topics](TypedTopic)
+//! if it likes. The example `sessions` has a login, private messages and a logout that ends streams.
 //!
 //! ```
 //! use std::time::Duration;
@@ -58,9 +58,10 @@
 //! # }
 //! ```
 //!
-//! Below a prefix every path is as it is without: `/live/events/news`, `/live/.well-known/mercure`, and the page at `/live`. Ids in the list of subscriptions are
-//! topics, and have no prefix. Streams that `axum::serve` serves take the general path, some 30 KiB each with hyper's buffers; for very many subscribers,
-//! [`Hub::run`] serves the same hub on a listener of its own, and asks the same hook, which then looks at the cookie itself.
+//! Below a prefix every path is as it is without: `/live/events/news`, `/live/.well-known/mercure`, and the page at
+//! `/live`. Ids in the list of subscriptions are topics, and have no prefix. Streams that `axum::serve` serves take the
+//! general path, some 30 KiB each with hyper's buffers; for very many subscribers, [`Hub::run`] serves the same hub on
+//! a listener of its own, and asks the same hook, which then looks at the cookie itself.
 //!
 //! What it is not: it makes no order and keeps no history itself, that is [`fanfare_log`]'s; it reads no environment
 //! and prints nothing, that is the command line's.
