@@ -4,9 +4,10 @@
 //! cargo run -p fanfare-hub --example sessions
 //! ```
 //!
-//! The hub is at `/live` and asks the application who may do what. `POST /login` with `{"name":"…"}` begins a session and sets its cookie, `POST /messages`
-//! with `{"to":"…","text":"…"}` writes to one user or, without `to`, to the board that everybody reads, and `POST /logout` ends the session with all of its
-//! streams. Ctrl-C ends the streams before the server.
+//! The hub is at `/live` and asks the application who may do what. `POST /login` with `{"name":"…"}` begins a session
+//! and sets its cookie, `POST /messages` with `{"to":"…","text":"…"}` writes to one user or, without `to`, to the board
+//! that everybody reads, and `POST /logout` ends the session with all of its streams. Ctrl-C ends the streams before
+//! the server.
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -147,7 +148,8 @@ struct Login {
     name: String,
 }
 
-/// Where users have passwords, here is the place to ask for them. That it takes JSON keeps forms of foreign pages from it.
+/// Where users have passwords, here is the place to ask for them. That it takes JSON keeps forms of foreign pages from
+/// it.
 async fn login(
     State(app): State<Arc<App>>,
     Json(Login { name }): Json<Login>,
@@ -182,7 +184,8 @@ async fn logout(State(app): State<Arc<App>>, headers: HeaderMap) -> impl IntoRes
     (StatusCode::NO_CONTENT, set(String::new(), Duration::ZERO))
 }
 
-/// No script reads the cookie, and no foreign site sends it. With TLS it would be `Secure` as well, and its name begin with `__Host-`.
+/// No script reads the cookie, and no foreign site sends it. With TLS it would be `Secure` as well, and its name begin
+/// with `__Host-`.
 fn set(token: String, time: Duration) -> impl IntoResponse {
     let seconds = i64::try_from(time.as_secs()).unwrap_or(0);
     let cookie = Cookie::build((COOKIE_NAME, token)).path("/").http_only(true).same_site(SameSite::Strict);

@@ -39,8 +39,9 @@ pub(crate) enum Expiry {
 }
 
 impl Access {
-    /// Has it end after `left`, counted from when the request is answered. A stream ends by itself before that, in the last tenth or half a minute, so
-    /// that those who came together do not come back together; one can't begin with less than two seconds left.
+    /// Has it end after `left`, counted from when the request is answered. A stream ends by itself before that, in the
+    /// last tenth or half a minute, so that those who came together do not come back together; one can't begin with
+    /// less than two seconds left.
     pub fn expires_in(self, left: Duration) -> Self {
         Self { expiry: Some(Expiry::In(left)), ..self }
     }
@@ -58,13 +59,15 @@ impl Access {
     }
 
     /// What others are told of the subscriber in subscription events and lists, if the hub keeps them
-    /// ([`Settings::subscriptions`](crate::Settings::subscriptions)): a name, say. Whoever may subscribe to those reads it.
+    /// ([`Settings::subscriptions`](crate::Settings::subscriptions)): a name, say. Whoever may subscribe to those reads
+    /// it.
     pub fn with_payload(self, payload: &serde_json::Value) -> Self {
         Self { payload: RawValue::from_string(payload.to_string()).ok().map(Arc::from), ..self }
     }
 
-    /// Lets a page of any origin publish with it. For applications whose requests carry a secret that no browser sends by itself,
-    /// such as an `Authorization: Bearer` header. With cookies it would let every page on the web publish in its visitor's name.
+    /// Lets a page of any origin publish with it. For applications whose requests carry a secret that no browser sends
+    /// by itself, such as an `Authorization: Bearer` header. With cookies it would let every page on the web publish in
+    /// its visitor's name.
     pub fn from_any_page(self) -> Self {
         Self { is_for_any_page: true, ..self }
     }

@@ -255,8 +255,8 @@ impl Seats {
         Some(seat)
     }
 
-    /// The access of a subscriber, or of one who had its number before it, was revoked: nothing more is sent to it. Gives whom to wake
-    /// for that.
+    /// The access of a subscriber, or of one who had its number before it, was revoked: nothing more is sent to it.
+    /// Gives whom to wake for that.
     fn revoke(&mut self, number: usize) -> Option<Waker> {
         let times = self.times();
         let seat = self.table.get_mut(number)?;

@@ -24,20 +24,22 @@ pub struct Hook {
 type Asking = Pin<Box<dyn Future<Output = Result<Access, Refusal>> + Send>>;
 
 impl Authorization {
-    /// Has the application say who may do what: `ask` gets the head of each request that publishes or subscribes, whatever way it came,
-    /// and gives [`Access`] or a [`Refusal`]. No token is looked for.
+    /// Has the application say who may do what: `ask` gets the head of each request that publishes or subscribes,
+    /// whatever way it came, and gives [`Access`] or a [`Refusal`]. No token is looked for.
     ///
-    /// What the application's own middleware has put into the request's extensions is there, and axum's extractors read such a head. Below a prefix the
-    /// path is without it. Who publishes is told by the method, `POST`; what, by the grant alone, because the topics may stand in the body.
+    /// What the application's own middleware has put into the request's extensions is there, and axum's extractors read
+    /// such a head. Below a prefix the path is without it. Who publishes is told by the method, `POST`; what, by the
+    /// grant alone, because the topics may stand in the body.
     ///
-    /// It must not block: with [`Hub::run`](crate::Hub::run) it is polled on threads that serve thousands of streams. After 10 seconds the request is refused
-    /// for now.
+    /// It must not block: with [`Hub::run`](crate::Hub::run) it is polled on threads that serve thousands of streams.
+    /// After 10 seconds the request is refused for now.
     ///
-    /// Browsers send cookies by themselves, also with what a foreign page posts. So a request to publish whose `Origin`, or else `Referer`,
-    /// is neither the name that the request is for nor among [`Settings::publish_origins`](crate::Settings::publish_origins) is refused, and so is one with a cookie and
-    /// neither header, unless the access is good [from any page](Access::from_any_page). Behind a proxy that changes `Host`, name the origin there. The hub does not
-    /// look at `Host` otherwise: a hook that lets somebody publish who shows nothing at all should, or a foreign page can make its own name
-    /// point here (DNS rebinding).
+    /// Browsers send cookies by themselves, also with what a foreign page posts. So a request to publish whose
+    /// `Origin`, or else `Referer`, is neither the name that the request is for nor among
+    /// [`Settings::publish_origins`](crate::Settings::publish_origins) is refused, and so is one with a cookie and
+    /// neither header, unless the access is good [from any page](Access::from_any_page). Behind a proxy that changes
+    /// `Host`, name the origin there. The hub does not look at `Host` otherwise: a hook that lets somebody publish who
+    /// shows nothing at all should, or a foreign page can make its own name point here (DNS rebinding).
     ///
     /// ```
     /// use fanfare_hub::{Access, Authorization, Grant, Refusal, Topic};
@@ -97,8 +99,8 @@ pub(crate) enum RefusalKind {
     Failed,
 }
 
-/// What [`Refusal::unauthorized`] asks for. A 401 has to say how to do better (RFC 9110, section 15.5.2), and no scheme is registered for
-/// the session of an application; this one makes no browser open a window for a password.
+/// What [`Refusal::unauthorized`] asks for. A 401 has to say how to do better (RFC 9110, section 15.5.2), and no scheme
+/// is registered for the session of an application; this one makes no browser open a window for a password.
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Session realm=\"fanfare\"");
 
 impl Refusal {
@@ -112,7 +114,8 @@ impl Refusal {
         Self::new(RefusalKind::Forbidden, reason.into())
     }
 
-    /// 503: not now, such as when the sessions can't be read. A browser's `EventSource` is told to come back after some seconds.
+    /// 503: not now, such as when the sessions can't be read. A browser's `EventSource` is told to come back after some
+    /// seconds.
     pub fn unavailable(reason: impl Into<Cow<'static, str>>) -> Self {
         Self::new(RefusalKind::Unavailable, reason.into())
     }

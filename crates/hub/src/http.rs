@@ -42,9 +42,13 @@ use crate::run::Excess;
 impl Hub {
     /// The hub's HTTP interface, for an application that serves it with its own, merged or nested under a prefix.
     ///
-    /// It asks the hub's [`Authorization`](crate::Authorization), and who may reach it otherwise is the application's to
-    /// decide: what [`run`](Self::run) adds is, without keys, the check of `Host`, limits on connections, and the drain, for which there is
-    /// [`stop`](Self::stop). Nest it with a slash at the end (`nest("/hub/", …)`), because the page is at `/hub/`.
+    /// It asks the hub's [`Authorization`](crate::Authorization), and who may reach it otherwise is the application's
+    /// to decide: what [`run`](Self::run) adds is, without keys, the check of `Host`, limits on connections, and the
+    /// drain, for which there is [`stop`](Self::stop). Streams take the general path, not a shard's: some 30 KiB each,
+    /// and a task for each connection.
+    ///
+    /// Nested at `/live`, the page is at `/live`; nested at `/live/`, at `/live/`. All else is the same, and links
+    /// nowhere else.
     pub fn router(&self) -> Router {
         Arc::new(Guard::new(self, false)).before(self.routes())
     }

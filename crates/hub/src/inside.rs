@@ -47,11 +47,13 @@ pub enum ReceiveError {
 }
 
 impl Hub {
-    /// The updates that `selectors` select, private ones as well, after the event with the id `last_event_id`: those from now on if it is `None`, all that
-    /// is kept if it is `earliest`. Whatever it missed comes as [`ReceiveError::Gap`]. Ends when the hub stops.
+    /// The updates that `selectors` select, private ones as well, after the event with the id `last_event_id`: those
+    /// from now on if it is `None`, all that is kept if it is `earliest`. Whatever it missed comes as
+    /// [`ReceiveError::Gap`]. Ends when the hub stops.
     ///
-    /// It is a cursor into the log, and holds what one read gives, at most 1024 updates; whoever is slow reads on from where it was.
-    /// Each looks at each update that is published, which is for some, not for thousands: those are [`run`](Self::run)'s.
+    /// It is a cursor into the log, and holds what one read gives, at most 1024 updates; whoever is slow reads on from
+    /// where it was. Each looks at each update that is published, which is for some, not for thousands: those are
+    /// [`run`](Self::run)'s.
     ///
     /// ```
     /// use fanfare_hub::{Hub, Selector, Topic, Update};

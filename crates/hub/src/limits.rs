@@ -115,8 +115,8 @@ pub(crate) const GRANT_SELECTORS_MAX: usize = 1000;
 /// never outlasts its token.
 pub(crate) const TOKEN_LEEWAY: Duration = Duration::from_secs(5);
 
-/// How long an application may take to say what a request may do: a look into a database and a try again. Whoever asked is
-/// then told to come back.
+/// How long an application may take to say what a request may do: a look into a database and a try again. Whoever asked
+/// is then told to come back.
 pub(crate) const AUTHORIZE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a token must have left for a stream to begin: two ticks of a shard, the least in which it can end cleanly.

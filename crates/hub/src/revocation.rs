@@ -5,11 +5,13 @@ use std::task::Waker;
 
 use slab::Slab;
 
-/// Takes back what was granted. A handle: clones are the same one, and an application keeps one with each of its sessions.
+/// Takes back what was granted. A handle: clones are the same one, and an application keeps one with each of its
+/// sessions.
 ///
-/// [`revoke`](Self::revoke) ends every stream whose [`Access`](crate::Access) lasts [`until`](crate::Access::until) it, on whatever
-/// path it is served, and whoever asks with it from then on is refused. A stream ends between two events, cleanly; one whose peer does not take what it was
-/// sent is cut. It costs no task and no timer: while it is not revoked, 8 bytes for each stream.
+/// [`revoke`](Self::revoke) ends every stream whose [`Access`](crate::Access) lasts [`until`](crate::Access::until) it,
+/// on whatever path it is served, and whoever asks with it from then on is refused. A stream ends between two events,
+/// cleanly; one whose peer does not take what it was sent is cut. It costs no task and no timer: while it is not
+/// revoked, 8 bytes for each stream.
 ///
 /// ```
 /// use fanfare_hub::Revocation;

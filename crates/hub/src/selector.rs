@@ -11,8 +11,8 @@ use crate::uri_template::UriTemplate;
 
 /// Which topics: all of them, one, or those that a URI Template (RFC 6570) can expand to.
 ///
-/// As text it is read as the protocol writes it, and a [`Topic`] is the selector of itself, however it is spelled. What comes
-/// from a user belongs in a topic: a selector made of text that holds `{+any}` selects more than was meant.
+/// As text it is read as the protocol writes it, and a [`Topic`] is the selector of itself, however it is spelled. What
+/// comes from a user belongs in a topic: a selector made of text that holds `{+any}` selects more than was meant.
 ///
 /// ```
 /// use fanfare_hub::{Selector, Topic};

@@ -14,9 +14,10 @@ use crate::update::{Update, UpdateType};
 
 /// A topic, or a family of topics, whose events are all a `T`, as JSON.
 ///
-/// It is written as a URI Template of variables alone (RFC 6570, level 1): `prices/{symbol}`. A variable is expanded as the RFC says, all but letters,
-/// digits, `-`, `.`, `_` and `~` percent-encoded, so that no value reaches out of its place, and different values give different topics.
-/// Two topics of an application should not overlap: nothing keeps apart `prices/{symbol}` of one type and `prices/{day}` of another.
+/// It is written as a URI Template of variables alone (RFC 6570, level 1): `prices/{symbol}`. A variable is expanded as
+/// the RFC says, all but letters, digits, `-`, `.`, `_` and `~` percent-encoded, so that no value reaches out of its
+/// place, and different values give different topics. Two topics of an application should not overlap: nothing keeps
+/// apart `prices/{symbol}` of one type and `prices/{day}` of another.
 ///
 /// ```
 /// use fanfare_hub::{Hub, TypedTopic};
@@ -58,8 +59,8 @@ impl<T: ?Sized> TypedTopic<T> {
     ///
     /// # Errors
     ///
-    /// [`InvalidTypedTopic`] if it has other expressions than `{name}`, a name twice, two variables with nothing between them that ends
-    /// the first, or if no topic can be so.
+    /// [`InvalidTypedTopic`] if it has other expressions than `{name}`, a name twice, two variables with nothing
+    /// between them that ends the first, or if no topic can be so.
     pub fn new(template: &str) -> Result<Self, InvalidTypedTopic> {
         let pieces = parse(template)?;
         let selector = match pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
@@ -118,7 +119,8 @@ impl<T: ?Sized> TypedTopic<T> {
 }
 
 impl<T: Serialize + ?Sized> TypedTopic<T> {
-    /// A public update with `value` on the [`topic`](Self::topic) of these variables, for [`Hub::publish`](crate::Hub::publish).
+    /// A public update with `value` on the [`topic`](Self::topic) of these variables, for
+    /// [`Hub::publish`](crate::Hub::publish).
     ///
     /// # Errors
     ///

@@ -264,7 +264,8 @@ impl<S: Socket> Fanout<S> {
         self.arm(number, leaves_at);
     }
 
-    /// The access of somebody, or of somebody who had its number before it, was revoked: nothing more is sent but the end.
+    /// The access of somebody, or of somebody who had its number before it, was revoked: nothing more is sent but the
+    /// end.
     pub(super) fn revoke(&mut self, number: u32) {
         let one = self.subscribers.get(number as usize);
         let Some(one) = one.filter(|one| one.lease.as_ref().is_some_and(|lease| lease.is_revoked())) else { return };
