@@ -188,6 +188,18 @@ impl Channel {
     /// Waits until nobody is subscribed to `topic` by name, which may be so from the start: then work for it alone can
     /// end, such as the generation of a language model that costs money by the token.
     ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let channel = fanfare_server::Channel::new();
+    /// let response = channel.subscribe(["prices"]).response();
+    /// channel.watched("prices").await;
+    /// drop(response);
+    /// channel.unwatched("prices").await;
+    /// assert_eq!(channel.subscribers(), 0);
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// Dropping it loses nothing.

@@ -9,7 +9,20 @@ use http_body::Body;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The chunks of a body: what actix-web, poem, salvo and others take in place of an [`http_body::Body`].
+    /// The chunks of a body: what actix-web, poem, salvo and others take in place of an [`http_body::Body`]. One for each
+    /// write, with the first comment and the keep-alives among them; the body's error is the stream's.
+    ///
+    /// ```
+    /// use fanfare_server::{Chunks, Event, EventStream};
+    /// # use futures_util::{StreamExt, stream};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (parts, body) = EventStream::new(stream::iter([Event::data("a")])).response().into_parts();
+    /// let chunks: Vec<_> = Chunks::new(body).map(|chunk| chunk.expect("it can't fail")).collect().await;
+    /// assert_eq!(chunks, [":\n", "data: a\n\n"]);
+    /// # }
+    /// ```
     #[derive(Debug)]
     pub struct Chunks<B> {
         #[pin]

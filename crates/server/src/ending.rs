@@ -22,6 +22,26 @@ where
 
     /// Sends an error as the event that `describe` makes of it, and ends, where it would cut the connection: a browser would
     /// then reconnect and try again. Nothing follows it, also no [`end_with`](Self::end_with) that was asked for before.
+    ///
+    /// ```
+    /// use fanfare_server::{Event, EventStream, EventType};
+    /// # use futures_util::stream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let rows = stream::iter([Ok(Event::data("1")), Err(std::io::Error::other("the database has gone"))]);
+    /// // Not `error`: in a browser that is the type of its own events.
+    /// let failed = EventType::new("failed")?;
+    /// let response = EventStream::fallible(rows)
+    ///     .end_with(Event::data("[DONE]"))
+    ///     .error_event(move |error| Event::data(error.to_string()).with_type(failed.clone()))
+    ///     .response();
+    /// # use http_body_util::BodyExt;
+    /// let bytes = response.into_body().collect().await?.to_bytes();
+    /// assert_eq!(bytes, ":\ndata: 1\n\nevent: failed\ndata: the database has gone\n\n");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn error_event<F: FnMut(E) -> Event>(self, describe: F) -> EventStream<ErrorEvent<S, F>> {
         self.map_events(|events| ErrorEvent { events, describe, has_failed: false })
     }

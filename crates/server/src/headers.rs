@@ -8,6 +8,14 @@ use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, Hea
 /// * `Cache-Control: no-cache, no-store, no-transform`: caches must not keep the stream, and a proxy must not compress
 ///   it, because compressors wait for more input (S7);
 /// * `X-Accel-Buffering: no`: nginx, and what imitates it, passes each write on at once.
+///
+/// What stands there under these names is replaced. Responses of this crate have them already.
+///
+/// ```
+/// let mut response = http::Response::new("data: a\n\n");
+/// fanfare_server::set_event_stream_headers(response.headers_mut());
+/// assert_eq!(response.headers()["content-type"], "text/event-stream");
+/// ```
 pub fn set_event_stream_headers(headers: &mut HeaderMap) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(fanfare_wire::CONTENT_TYPE));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, no-transform"));

@@ -52,6 +52,20 @@ where
 {
     /// Streams the values of a stream that may fail, as one of a language model's does. [`error_event`](Self::error_event)
     /// tells the client of a failure.
+    ///
+    /// ```
+    /// use fanfare_server::{Event, EventStream};
+    /// # use futures_util::stream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let values = stream::iter([Ok(1), Err(std::io::Error::other("out of numbers"))]);
+    /// let stream = EventStream::try_json(values).error_event(|error| Event::data(error.into_source().to_string()));
+    /// # use http_body_util::BodyExt;
+    /// let bytes = stream.response().into_body().collect().await.expect("errors are events").to_bytes();
+    /// assert_eq!(bytes, ":\ndata: 1\n\ndata: out of numbers\n\n");
+    /// # }
+    /// ```
     pub fn try_json(values: S) -> Self {
         Self::fallible(Json { values })
     }

@@ -6,7 +6,20 @@ use http::header::{HeaderMap, HeaderName};
 /// The request's `Last-Event-ID`: the id of the last event that the client received, if it had one (S10).
 ///
 /// A client that connects for the first time sends none, and neither does one whose last id was empty (C12). The id is
-/// whatever the client says: look it up, trust nothing about it.
+/// whatever the client says: look it up, trust nothing about it. It holds no line break and no NUL.
+///
+/// With the feature `axum` it is an extractor, whose rejection is a 400.
+///
+/// ```
+/// use fanfare_server::LastEventId;
+///
+/// let mut headers = http::HeaderMap::new();
+/// assert_eq!(LastEventId::from_headers(&headers), Ok(LastEventId(None)));
+/// headers.insert(LastEventId::HEADER, "42".parse()?);
+/// let LastEventId(Some(id)) = LastEventId::from_headers(&headers)? else { panic!("there is one") };
+/// assert_eq!(id.as_str(), "42");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastEventId(pub Option<EventId>);
 

@@ -39,36 +39,39 @@
 //!
 //! Responses are [`http::Response`]s with an [`http_body::Body`], which hyper and all above it serve. With the feature
 //! `axum` an [`EventStream`] or a `Subscription` is returned from a handler as it is, and [`LastEventId`] and `Subscriber` are
-//! extractors: `examples/counter.rs`, `chat_room.rs` and `generation.rs` are whole applications. With the feature `listener`
+//! extractors; the repository's `examples` are whole applications. With the feature `listener`
 //! a channel takes its subscribers from hyper, which is what costs: see `Listener`.
 //!
-//! Others take the body as a stream of bytes, [`Chunks`]. These are compiled and run in the repository, in
-//! `crates/server/frameworks`:
+//! Others take the body as a stream of bytes, [`Chunks`]. What follows is compiled and run in the repository, in
+//! `crates/server/frameworks`.
 //!
-//! ```text
-//! // actix-web 4, whose `http` is older
-//! let (parts, body) = response.into_parts();
-//! let mut answer = HttpResponse::Ok();
-//! for (name, value) in &parts.headers {
-//!     answer.insert_header((name.as_str(), value.as_bytes()));
-//! }
-//! answer.streaming(Chunks::new(body))
+//! ## actix-web
 //!
-//! // poem 3
-//! let chunks = Chunks::new(body).map_err(|never| match never {});
-//! let mut answer = poem::Response::builder().body(poem::Body::from_bytes_stream::<_, _, std::io::Error>(chunks));
-//! *answer.headers_mut() = parts.headers;
-//!
-//! // salvo 0.95, in a handler with `answer: &mut salvo::Response`
-//! *answer.headers_mut() = parts.headers;
-//! answer.stream(Chunks::new(body));
-//!
-//! // warp 0.4
-//! let mut answer = warp::reply::stream(Chunks::new(body)).into_response();
-//! *answer.headers_mut() = parts.headers;
+//! ```rust,ignore
+#![doc = include_str!("../docs/frameworks/actix_web.rs")]
 //! ```
 //!
-//! What it is not: a hub. A channel is within one process, forgets with it, and lets everyone subscribe whom the
+//! ## poem
+//!
+//! ```rust,ignore
+#![doc = include_str!("../docs/frameworks/poem.rs")]
+//! ```
+//!
+//! ## salvo
+//!
+//! ```rust,ignore
+#![doc = include_str!("../docs/frameworks/salvo.rs")]
+//! ```
+//!
+//! ## warp
+//!
+//! ```rust,ignore
+#![doc = include_str!("../docs/frameworks/warp.rs")]
+//! ```
+//!
+//! # What it is not
+//!
+//! A hub. A channel is within one process, forgets with it, and lets everyone subscribe whom the
 //! application lets.
 #![forbid(unsafe_code)]
 

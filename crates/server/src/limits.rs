@@ -57,3 +57,14 @@ pub(crate) const HEARD_BYTES_MAX: usize = 32 << 10;
 /// The head of a subscription's response and its first chunk, in bytes. What is longer stays with hyper.
 #[cfg(feature = "listener")]
 pub(crate) const PREFACE_BYTES_MAX: usize = 16 << 10;
+
+/// What the socket of a subscriber that left hyper may hold, in bytes; the kernel doubles it for its own needs. Left to itself it
+/// lets one that never reads pin 4 MB. At 100 ms to the subscriber it is 2.5 MB a second. The same as the hub's.
+#[cfg(feature = "listener")]
+pub(crate) const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+/// How long such a subscriber may leave sent bytes unacknowledged, or its window shut: then the kernel ends the connection, and the
+/// subscriber comes back with its cursor if there is one. A keep-alive is such bytes. The same as the hub's.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(feature = "listener")]
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(60);

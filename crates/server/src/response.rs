@@ -16,6 +16,9 @@ use crate::headers::set_own_headers;
 use crate::{Encoded, EventBody};
 
 /// A response that streams events, for axum (feature `axum`) or anything that serves an [`http_body::Body`].
+///
+/// It has no keep-alive, and no word on reconnecting, unless asked for. The first error of the stream, and whatever makes the body be
+/// dropped, ends it.
 #[must_use = "a response does nothing unless it is returned from a handler"]
 pub struct EventStream<S> {
     events: S,
@@ -66,6 +69,21 @@ where
 
     /// Ends the stream when `stop` is ready and there is nothing to send, so that the server can shut down. The client
     /// reconnects, to wherever it is served next.
+    ///
+    /// ```
+    /// use fanfare_server::EventStream;
+    /// # use futures_util::stream;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    /// let silence = EventStream::new(stream::pending()).until(async { drop(stopped.await) });
+    /// let body = silence.response().into_body();
+    /// drop(stop);
+    /// # use http_body_util::BodyExt;
+    /// assert_eq!(body.collect().await.expect("it can't fail").to_bytes(), ":\n");
+    /// # }
+    /// ```
     pub fn until(mut self, stop: impl Future<Output = ()> + Send + 'static) -> Self {
         self.until = Some(Box::pin(stop));
         self

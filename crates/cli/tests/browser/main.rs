@@ -7,8 +7,11 @@ mod webdriver;
 
 mod applications;
 mod cookie;
+mod dashboard;
+mod datastar;
 mod demo;
 mod event_source;
+mod htmx;
 mod http2;
 mod origin;
 mod page;

@@ -47,6 +47,9 @@ use crate::limits::PREFACE_BYTES_MAX;
 /// # }
 /// ```
 ///
+/// A subscriber that was taken and takes nothing itself, because it has vanished or does not read, is dropped by the kernel after a minute
+/// (Linux), if there is anything to send: the channel's keep-alive sees to that. Its socket holds at most 512 KiB.
+///
 /// Graceful shutdown of the server does not wait for connections that were taken: await
 /// [`Channel::shutdown`](crate::Channel::shutdown) before.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use fanfare_log::Position;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -18,7 +19,9 @@ use crate::channel::audience::{Outlet, Seats, Standing};
 use crate::channel::delivery::{Next, Place};
 use crate::channel::shared::Shared;
 use crate::chunked::{self, LAST_CHUNK};
-use crate::limits::{HEARD_BYTES_MAX, SLICE_SENDS_MAX};
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use crate::limits::SEND_TIMEOUT;
+use crate::limits::{HEARD_BYTES_MAX, SEND_BUFFER_BYTES, SLICE_SENDS_MAX};
 
 /// A subscriber's socket.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub(crate) struct Socket {
 
 /// Serves a subscriber on a socket whose response has begun.
 pub(crate) fn adopt(stream: TcpStream, place: Place) {
-    let socket = Arc::new(Socket { stream, unsent: Mutex::default(), bell: Notify::new(), task: OnceLock::new() });
+    let socket = Arc::new(Socket::new(stream));
     if let Some(seat) = place.shared.seats().table.get_mut(place.number) {
         seat.outlet = Outlet::Socket(Arc::clone(&socket));
     }
@@ -66,6 +69,16 @@ enum Caught {
 }
 
 impl Socket {
+    fn new(stream: TcpStream) -> Self {
+        // Not inherited from the listener: its other connections may serve large files to far places. Where an option can't be
+        // set, a peer that takes nothing only holds more for longer.
+        let socket = SockRef::from(&stream);
+        let _ = socket.set_send_buffer_size(SEND_BUFFER_BYTES);
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket.set_tcp_user_timeout(Some(SEND_TIMEOUT));
+        Self { stream, unsent: Mutex::default(), bell: Notify::new(), task: OnceLock::new() }
+    }
+
     async fn catch_up(&self, place: &Place) -> io::Result<Caught> {
         loop {
             let unsent = std::mem::take(&mut *self.unsent.lock().unwrap_or_else(PoisonError::into_inner));
@@ -216,5 +229,25 @@ pub(crate) fn cut(shared: &Shared) {
         {
             task.abort();
         }
+    }
+}
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use super::*;
+
+    /// That the kernel then ends the connection is its own matter, and takes a minute.
+    #[tokio::test]
+    async fn what_a_peer_does_not_take_is_bounded_in_bytes_and_time() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let connecting = TcpStream::connect(listener.local_addr().expect("it is bound"));
+        let (client, accepted) = tokio::join!(connecting, listener.accept());
+        let _client = client.expect("it listens");
+        let socket = Socket::new(accepted.expect("somebody connects").0);
+        let options = SockRef::from(&socket.stream);
+        assert_eq!(options.tcp_user_timeout().expect("it can be read"), Some(SEND_TIMEOUT));
+        // The kernel takes twice of what it is told, for its own needs, and no more than it is configured to.
+        let bytes = options.send_buffer_size().expect("it can be read");
+        assert!(bytes <= 2 * SEND_BUFFER_BYTES, "{bytes} bytes");
     }
 }

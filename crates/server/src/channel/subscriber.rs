@@ -6,7 +6,24 @@ use crate::{LastEventId, LastEventIdNotUtf8};
 
 /// A subscriber's request: where it wants to go on and, behind a `Listener` (feature `listener`), its connection.
 ///
-/// With the feature `axum` it is an extractor.
+/// With the feature `axum` it is an extractor, whose rejection is a 400. Elsewhere it is made of the request's headers:
+///
+/// ```
+/// use fanfare_server::{Channel, Event, Subscriber};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let channel = Channel::new();
+/// let first = channel.publish("news", Event::data("a"))?;
+/// let request = http::Request::get("/events").header("Last-Event-ID", first.as_str()).body(())?;
+///
+/// let subscriber = Subscriber::from_headers(request.headers())?;
+/// assert_eq!(subscriber.last_event_id().0, Some(first));
+/// let response = channel.subscribe(["news"]).to(subscriber).response();
+/// # assert_eq!(response.status(), 200);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Subscriber {
     pub(crate) last_event_id: LastEventId,
