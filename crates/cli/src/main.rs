@@ -19,6 +19,8 @@ mod options;
 mod serve;
 mod tls;
 
+mod config;
+
 mod log;
 
 mod token;
@@ -60,6 +62,7 @@ enum Command {
     Token(token::TokenArgs),
     Bench(bench::BenchArgs),
     Log(log::LogArgs),
+    Config(config::ConfigArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  fanfare completions bash > ~/.local/share/bash-completion/completions/fanfare")]
     Completions {
@@ -80,6 +83,7 @@ async fn main() -> ExitCode {
         Command::Token(args) => token::run(&args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Log(args) => log::run(&args),
+        Command::Config(args) => config::run(args).await,
         Command::Completions { shell } => completions(shell),
     };
     outcome.unwrap_or_else(|error| {

@@ -4,6 +4,7 @@
 #[path = "../running/mod.rs"]
 mod running;
 
+mod config;
 mod demo;
 mod doctor;
 mod durability;
