@@ -9,6 +9,7 @@ mod demo;
 mod doctor;
 mod durability;
 mod log;
+mod packaging;
 mod publish;
 mod serve;
 mod subscribe;
