@@ -19,6 +19,8 @@ mod options;
 mod serve;
 mod tls;
 
+mod config;
+
 mod log;
 
 mod token;
@@ -27,13 +29,17 @@ mod publish;
 
 mod subscribe;
 
+mod health;
+
 mod doctor;
 
 mod bench;
 
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use tracing_subscriber::EnvFilter;
@@ -56,15 +62,23 @@ enum Command {
     Publish(publish::PublishArgs),
     /// Print a stream of events
     Subscribe(subscribe::SubscribeArgs),
+    Health(health::HealthArgs),
     Doctor(Box<doctor::DoctorArgs>),
     Token(token::TokenArgs),
     Bench(bench::BenchArgs),
     Log(log::LogArgs),
+    Config(config::ConfigArgs),
     /// Print a completion script for a shell
     #[command(after_help = "Example:\n  fanfare completions bash > ~/.local/share/bash-completion/completions/fanfare")]
     Completions {
         /// Which shell
         shell: Shell,
+    },
+    /// Write the manual pages, one a command
+    #[command(after_help = "Example:\n  fanfare man ~/.local/share/man/man1")]
+    Man {
+        /// Where they go; the folder is there
+        folder: PathBuf,
     },
 }
 
@@ -76,11 +90,14 @@ async fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Subscribe(args) => subscribe::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Doctor(args) => doctor::run(*args).await,
         Command::Token(args) => token::run(&args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::Log(args) => log::run(&args),
+        Command::Config(args) => config::run(args).await,
         Command::Completions { shell } => completions(shell),
+        Command::Man { folder } => manual(&folder),
     };
     outcome.unwrap_or_else(|error| {
         if is_closed_pipe(&error) {
@@ -113,6 +130,12 @@ fn completions(shell: Shell) -> anyhow::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "fanfare", &mut script);
     io::stdout().write_all(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn manual(folder: &Path) -> anyhow::Result<ExitCode> {
+    clap_mangen::generate_to(Cli::command(), folder)
+        .with_context(|| format!("can't write the pages to {}", folder.display()))?;
     Ok(ExitCode::SUCCESS)
 }
 

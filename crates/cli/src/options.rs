@@ -359,8 +359,14 @@ fn parse(text: &str) -> Result<Options, toml::de::Error> {
 /// What is wrong and where. The library would show the line, and a line may hold a key.
 fn told(error: &toml::de::Error, text: &str) -> String {
     let before = error.span().and_then(|span| text.get(..span.start));
-    let line = before.map(|before| format!("line {}: ", before.matches('\n').count() + 1));
-    format!("{}{}", line.unwrap_or_default(), error.message())
+    let place = before.map(|before| {
+        let line = before.matches('\n').count();
+        let name = text.lines().nth(line).and_then(|line| line.split_once('=')).map(|(name, _)| name.trim());
+        let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let name = name.filter(is_name).map(|name| format!(", {name}"));
+        format!("line {}{}: ", line + 1, name.unwrap_or_default())
+    });
+    format!("{}{}", place.unwrap_or_default(), error.message())
 }
 
 /// A duration or size in the file: as on the command line, or a bare number.

@@ -1,6 +1,6 @@
 //! `fanfare serve`: the hub.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -37,6 +37,8 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     let settings = options.settings()?;
     let store = options.store()?;
     let tls = options.tls()?.map(TlsFiles::watch).transpose()?;
+    // Whoever manages services says "reload" with it, and means no end. A terminal that says it is gone.
+    let _ignored = if tls.is_none() && !io::stdin().is_terminal() { Some(signal(SignalKind::hangup())?) } else { None };
     let mut listeners = Vec::new();
     for address in options.listen() {
         settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;

@@ -32,6 +32,13 @@ impl TlsFiles {
         Ok(tls)
     }
 
+    /// Whether they can be used, without watching them.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        let (certificate, key) = self.read()?;
+        Tls::new(&certificate, &key).map_err(|error| self.explain(&error))?;
+        Ok(())
+    }
+
     fn replace(&self, tls: &Tls) -> anyhow::Result<()> {
         let (certificate, key) = self.read()?;
         tls.replace(&certificate, &key).map_err(|error| self.explain(&error))?;

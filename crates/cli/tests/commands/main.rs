@@ -4,10 +4,12 @@
 #[path = "../running/mod.rs"]
 mod running;
 
+mod config;
 mod demo;
 mod doctor;
 mod durability;
 mod log;
+mod packaging;
 mod publish;
 mod serve;
 mod subscribe;

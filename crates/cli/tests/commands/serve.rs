@@ -44,6 +44,37 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
+fn a_reload_without_a_certificate_is_no_end() {
+    let hub = Hub::start(&["serve", "--memory"]);
+    hub.signal("HUP");
+    let mut follower = Curl::follow(&hub.url("/events/a"), &[]);
+    follower.until(|line| line == ":");
+    hub.signal("HUP");
+    curl(&["-d", "x", &hub.url("/events/a")]);
+    follower.until(|line| line == "data: x");
+}
+
+#[test]
+fn health_is_ready_until_it_stops() {
+    let mut hub = Hub::start(&["serve", "--memory", "--drain", "1d"]);
+    let health = |arguments: &[&str]| run(fanfare(&["health"]).args(arguments), b"");
+    let (url, live) = (hub.url(""), hub.url("/"));
+    assert_eq!((health(&[&url]).code, health(&[&url]).stdout.as_str()), (Some(0), "ready\n"));
+    assert_eq!(health(&["--live", &live]).stdout, "live\n");
+    let mut follower = Curl::follow(&hub.url("/events/a"), &["--stderr", "/dev/null"]);
+    follower.until(|line| line == ":");
+    hub.signal("TERM");
+    assert!((0..1000).any(|_| health(&[&url]).code == Some(1)));
+    let ended = health(&[&url]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
+    assert!(ended.stderr.contains("the hub is stopping"), "{ended:?}");
+    hub.signal("TERM");
+    assert_eq!(hub.ended().code(), Some(130));
+    assert_eq!(health(&[&url]).code, Some(4));
+    assert_eq!(health(&["ftp://h"]).code, Some(2));
+}
+
+#[test]
 fn several_addresses_are_one_hub() {
     let hub = Hub::start(&["serve", "--memory", "--listen", "127.0.0.1:0", "--listen", "127.0.0.1:0"]);
     let second = hub.greeting.lines().nth(1).unwrap().rsplit("http://").next().unwrap().to_owned();
@@ -97,6 +128,10 @@ fn completions_and_a_reader_that_goes_away() {
     let script = format!("set -o pipefail; for i in 1 2 3 4 5; do '{binary}' completions zsh; done | head -n 1");
     let output = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{output:?}");
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run(fanfare(&["man"]).arg(folder.path()), b"").code, Some(0));
+    let page = std::fs::read_to_string(folder.path().join("fanfare-serve.1")).unwrap();
+    assert!(page.contains("retain\\-count"), "{page}");
     let version = run(&mut fanfare(&["--version"]), b"");
     assert_eq!(version.stdout, format!("fanfare {}\n", env!("CARGO_PKG_VERSION")));
 }
