@@ -141,6 +141,10 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_MAX_CONNECTIONS", value_name = "N")]
     max_connections: Option<usize>,
 
+    /// Compress streams for clients that offer Zstandard or gzip [default: off]
+    #[arg(long, env = "FANFARE_COMPRESSION", value_name = "on|off")]
+    compression: Option<Switch>,
+
     /// The body of a publish; 413 beyond [default: 1MiB]
     #[arg(long, env = "FANFARE_MAX_BODY", value_name = "SIZE", value_parser = parse_size)]
     #[serde(deserialize_with = "size")]
@@ -252,6 +256,7 @@ impl Options {
             tls_key: self.tls_key.or(file.tls_key),
             shards: self.shards.or(file.shards),
             max_connections: self.max_connections.or(file.max_connections),
+            compression: self.compression.or(file.compression),
             max_body: self.max_body.or(file.max_body),
             max_topics: self.max_topics.or(file.max_topics),
             anonymous: self.anonymous.or(file.anonymous),
@@ -338,6 +343,7 @@ impl Options {
         settings.connections_max = self.max_connections.unwrap_or(settings.connections_max);
         settings.topics_max = self.max_topics.unwrap_or(settings.topics_max);
         settings.drain = self.drain.unwrap_or(settings.drain);
+        settings.compression = self.compression == Some(Switch::On);
         if let Some(bytes) = self.max_body {
             let too_large = |_| Failure::usage("--max-body is more than this machine can address");
             settings.body_bytes_max = usize::try_from(bytes).map_err(too_large)?;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
+use crate::compression::Contexts;
 use crate::cursor::{Cursor, Start};
 use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
@@ -255,6 +256,7 @@ impl HubBuilder {
         let shared = Shared {
             presence,
             audience: Audience::new(log.span().tail, &self.settings),
+            contexts: Contexts::default(),
             settings: self.settings,
             engine,
             log,

@@ -50,6 +50,7 @@ mod notice;
 mod oracle;
 
 mod audience;
+mod compression;
 mod delivery;
 mod presence;
 mod shard;

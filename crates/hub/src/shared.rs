@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::audience::Audience;
 use crate::clock::Clock;
+use crate::compression::Contexts;
 use crate::figures::Counters;
 use crate::idempotency::Answers;
 use crate::limits::STREAM_END_SPREAD_MAX;
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) bells: Arc<Bells>,
     /// The subscribers of the general path.
     pub(crate) audience: Audience,
+    /// The compressors that they share.
+    pub(crate) contexts: Contexts,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
     pub(crate) recent_types: RecentTypes,
