@@ -142,6 +142,10 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
     shards: Option<NonZeroUsize>,
 
+    /// Compress streams for clients that offer Zstandard or gzip [default: off]
+    #[arg(long, env = "FANFARE_COMPRESSION", value_name = "on|off")]
+    compression: Option<Switch>,
+
     /// serde's own flattening would let unknown keys pass, so the file's keys are sorted before they are read.
     #[command(flatten)]
     #[serde(skip)]
@@ -248,6 +252,7 @@ impl Options {
             tls_cert: self.tls_cert.or(file.tls_cert),
             tls_key: self.tls_key.or(file.tls_key),
             shards: self.shards.or(file.shards),
+            compression: self.compression.or(file.compression),
             limits: self.limits.or(file.limits),
             anonymous: self.anonymous.or(file.anonymous),
             subscriptions: self.subscriptions.or(file.subscriptions),
@@ -331,6 +336,7 @@ impl Options {
         settings.publish_origins.clone_from(&self.publish_origin);
         settings.shards = self.shards.unwrap_or(settings.shards);
         settings.drain = self.drain.unwrap_or(settings.drain);
+        settings.compression = self.compression == Some(Switch::On);
         self.limits.set(&mut settings)?;
         Ok(settings)
     }

@@ -12,6 +12,7 @@ use fanfare_wire::KEEP_ALIVE;
 use http_body::{Body, Frame};
 
 use crate::audience::{News, Seats, join, revoker};
+use crate::compression::{CodedStream, Coding};
 use crate::cursor::{Gap, GapReason, Start};
 use crate::figures::StreamEnd;
 use crate::limits::FRAME_BYTES_MAX;
@@ -30,11 +31,16 @@ pub(crate) struct Delivery {
     chunk: Bytes,
     /// How it has ended, if it has.
     end: Option<StreamEnd>,
+    /// Where it stands in its coding, if it has one.
+    coded: Option<Box<CodedStream>>,
 }
 
 /// What there is for a subscriber.
 enum Next {
-    Chunk(Bytes),
+    /// In the subscriber's coding.
+    Events(Bytes),
+    /// Not in it yet.
+    Text(Bytes),
     /// Nothing, and it is woken when there is.
     Waits,
     /// Nothing among many: others come between.
@@ -53,7 +59,16 @@ impl Delivery {
         let revocation = subscription.revocation().cloned();
         let seat = hub.audience.sit(&hub, subscription, start.after);
         let lease = revocation.map(|revocation| Box::new(revocation.watch(revoker(&hub, seat))));
-        Self { hub, seat, lease, chunk: greeting.into(), end: None }
+        Self { hub, seat, lease, chunk: greeting.into(), end: None, coded: None }
+    }
+
+    /// The same in a coding.
+    pub(crate) fn in_coding(mut self, coding: Coding, start: &Start) -> Self {
+        let now = start.is_tail.then(|| self.hub.clock.now());
+        let mut coded = CodedStream::new(coding, now);
+        self.chunk = coded.text(&self.chunk);
+        self.coded = Some(Box::new(coded));
+        self
     }
 
     /// Up to where the subscriber was sent what is for it, once it has all that this had for it.
@@ -66,7 +81,7 @@ impl Delivery {
         !self.chunk.is_empty()
     }
 
-    fn next(&self, context: &Context<'_>) -> Next {
+    fn next(&mut self, context: &Context<'_>) -> Next {
         let (subscription, cursor, news) = {
             let mut seats = self.hub.audience.seats();
             let (heralded, now) = (seats.heralded, seats.now);
@@ -83,7 +98,7 @@ impl Delivery {
                 }
                 if seats.is_heartbeat_due(sent_at) {
                     self.sends(&mut seats);
-                    return Next::Chunk(Bytes::from_static(KEEP_ALIVE));
+                    return Next::Text(Bytes::from_static(KEEP_ALIVE));
                 }
                 if let Some(seat) = seats.table.get_mut(self.seat) {
                     seat.waker = Some(context.waker().clone());
@@ -111,7 +126,7 @@ impl Delivery {
     }
 
     /// The frames of those records that are admitted, in one piece.
-    fn take(&self, subscription: &Subscription, batch: &Batch, news: Option<&News>) -> Next {
+    fn take(&mut self, subscription: &Subscription, batch: &Batch, news: Option<&News>) -> Next {
         let admitted = batch.records.iter().filter(|record| subscription.admits(record));
         let count = admitted.clone().count();
         {
@@ -126,13 +141,16 @@ impl Delivery {
         if count == 0 {
             return Next::Yields;
         }
-        let chunk = match news {
-            Some(news) if count == batch.records.len() => news.whole(),
+        let chunk = match (&mut self.coded, news) {
+            (Some(coded), _) => {
+                coded.records(&self.hub.contexts, subscription.selectors(), admitted, self.hub.clock.now())
+            }
+            (None, Some(news)) if count == batch.records.len() => news.whole(),
             _ => join(admitted.map(|record| &record.frame)),
         };
         self.hub.counters.delivered.inc_by(count as u64);
         self.hub.counters.delivered_bytes.inc_by(chunk.len() as u64);
-        Next::Chunk(chunk)
+        Next::Events(chunk)
     }
 
     /// The history has passed the cursor. Without a gap event the connection is lost instead, and the answer to the
@@ -149,7 +167,7 @@ impl Delivery {
             seat.cursor = start;
         }
         self.sends(&mut seats);
-        Next::Chunk(event.into())
+        Next::Text(event.into())
     }
 
     /// Why a stream ends that its client and the hub leave alone.
@@ -191,13 +209,19 @@ impl Body for Delivery {
             }
         } else if self.end.is_none() {
             match self.next(context) {
-                Next::Chunk(chunk) => self.chunk = chunk,
+                Next::Events(events) => self.chunk = events,
+                Next::Text(text) => {
+                    self.chunk = self.coded.as_mut().map_or_else(|| text.clone(), |coded| coded.text(&text));
+                }
                 Next::Waits => return Poll::Pending,
                 Next::Yields => {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Next::End(end) => self.end = Some(end),
+                Next::End(end) => {
+                    self.end = Some(end);
+                    self.chunk = self.coded.take().map(|mut coded| coded.end()).unwrap_or_default();
+                }
             }
         }
         if self.chunk.is_empty() {
@@ -210,7 +234,7 @@ impl Body for Delivery {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.end.is_some()
+        self.end.is_some() && self.chunk.is_empty()
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::advance::Advance;
 use crate::audience::{Audience, herald};
 use crate::clock::{Clock, SystemClock};
+use crate::compression::Contexts;
 use crate::cursor::{Cursor, GapReason, InvalidCursor, Start};
 use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
@@ -290,6 +291,7 @@ impl HubBuilder {
             quotas: Quotas::default(),
             publish_rate: self.settings.publish_rate.map(PublishRate::new),
             advance,
+            contexts: Contexts::default(),
             settings: self.settings,
             engine,
             log,

@@ -115,6 +115,7 @@ mod notice;
 mod oracle;
 
 mod audience;
+mod compression;
 mod delivery;
 mod inside;
 mod presence;

@@ -26,6 +26,18 @@ pub(crate) const READ_EXAMINED_MAX: usize = 4096;
 /// take unless they say otherwise. A larger event goes out in as many pieces, and is not copied for that.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 << 10;
 
+/// How far it is from one place to the next where a compressor begins anew, by the time of the events. A subscriber that comes
+/// in between waits for the next, uncompressed; what a beginning costs is an event or two that can't refer to others.
+pub(crate) const CONTEXT_SPAN: Duration = Duration::from_secs(10);
+
+/// Compressors of a hub, of 270 to 310 KiB each: 40 MB. What is more is sent uncompressed.
+pub(crate) const CONTEXTS_MAX: usize = 128;
+
+/// What a compressor gave last, in steps and bytes, for those who come to it later: as much as one read of the log. Whoever
+/// is further behind goes on uncompressed until the next beginning.
+pub(crate) const CONTEXT_STEPS_MAX: usize = READ_RECORDS_MAX;
+pub(crate) const CONTEXT_STEPS_BYTES_MAX: usize = READ_BYTES_MAX;
+
 /// Subscribers on the general path that are looked at, and woken, before others get their turn: some 30 µs.
 pub(crate) const AUDIENCE_SLICE: usize = 256;
 

@@ -25,6 +25,9 @@ pub struct Settings {
     pub publish_origins: Vec<AllowedOrigin>,
     /// Whether subscribers are listed, and their coming and going told, to those whose grant covers it.
     pub subscriptions: bool,
+    /// Whether a subscriber whose `Accept-Encoding` offers Zstandard or gzip is sent it. It is then on the general path, also
+    /// over plain HTTP/1.1.
+    pub compression: bool,
     /// The body of a publish, in bytes.
     pub body_bytes_max: usize,
     /// Selectors of one subscription, and topics of one update.
@@ -61,6 +64,8 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             publish_origins: Vec::new(),
             subscriptions: false,
+            // Over plain HTTP/1.1 it costs a subscriber's place on a shard, and lengths tell something of what they carry.
+            compression: false,
             // Mercure's reference hub takes as much, and a browser as much in one event without trouble.
             body_bytes_max: 1 << 20,
             topics_max: 1000,

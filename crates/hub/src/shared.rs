@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use crate::advance::Advance;
 use crate::audience::Audience;
 use crate::clock::Clock;
+use crate::compression::Contexts;
 use crate::figures::Counters;
 use crate::idempotency::Answers;
 use crate::limits::STREAM_END_SPREAD_MAX;
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) audience: Audience,
     /// When the log advanced, for the herald.
     pub(crate) advance: Arc<Advance>,
+    /// The compressors that they share.
+    pub(crate) contexts: Contexts,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
     pub(crate) quotas: Quotas,

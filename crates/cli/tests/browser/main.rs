@@ -6,6 +6,7 @@ mod process;
 mod webdriver;
 
 mod applications;
+mod compression;
 mod cookie;
 mod dashboard;
 mod datastar;

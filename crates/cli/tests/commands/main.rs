@@ -4,6 +4,7 @@
 #[path = "../running/mod.rs"]
 mod running;
 
+mod compression;
 mod config;
 mod demo;
 mod doctor;

@@ -4,7 +4,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use fanfare_log::AppendErrorKind;
 use http::HeaderMap;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::Instant;
 
@@ -15,6 +15,11 @@ use crate::{Hub, IdempotencyKey, PublishError, Update};
 
 /// Reads the body as text, within the limits on its size and time.
 pub(crate) async fn read_text(hub: &Hub, headers: &HeaderMap, mut body: Body) -> Result<String, Problem> {
+    // A few bytes may be gigabytes when they are unpacked, and taken as they are they would be a subscriber's nonsense.
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        discard(body).await;
+        return Err(Problem::unsupported_media_type("the body has a content coding: send it as it is"));
+    }
     let bytes_max = hub.shared.settings.body_bytes_max;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let read = if announced.is_some_and(|length| length > bytes_max as u64) {

@@ -7,13 +7,14 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use fanfare_server::{LastEventId, set_event_stream_headers};
-use http::header::ACCEPT;
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::Either;
 
 use crate::Hub;
 use crate::client_address::ClientAddress;
+use crate::compression::Coding;
 use crate::cursor::{Cursor, Start};
 use crate::delivery::Delivery;
 use crate::http::form::Form;
@@ -126,7 +127,10 @@ async fn stream(
     // Whoever watches is told of itself as well, so this comes before it is listed.
     let may_watch = Presence::may_interest(&selectors) && Presence::may_interest(access.grant.subscribe());
     let news = presence.filter(|_| may_watch).map(|presence| presence.number_at(&start));
-    if news.is_some() && matches!(taker, Some(TakesOver::Events)) {
+    // Those who watch are few, and what they are told of others is no more to be compressed than a private update.
+    let may_compress = hub.shared.settings.compression;
+    let coding = Coding::of(&head.headers).filter(|_| may_compress && news.is_none());
+    if (news.is_some() || coding.is_some()) && matches!(taker, Some(TakesOver::Events)) {
         let mut response = Response::new(Body::empty());
         response.extensions_mut().insert(Declined);
         return Ok(response);
@@ -139,7 +143,7 @@ async fn stream(
     let member = presence.map(|presence| presence.join(hub.shared.random_bits(), texts.into_iter(), access.payload));
     let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).until(access.revocation);
     let subscription = subscription.holding(member, ticket);
-    let accepted = Accepted { subscription, start, news };
+    let accepted = Accepted { subscription, start, news, coding };
     let mut response = if taker.is_some() {
         let mut response = Response::new(Body::empty());
         response.extensions_mut().insert(accepted);
@@ -149,13 +153,19 @@ async fn stream(
     };
     set_event_stream_headers(response.headers_mut());
     response.headers_mut().insert(LastEventId::HEADER, last_event_id);
+    if may_compress {
+        response.headers_mut().append(VARY, HeaderValue::from(ACCEPT_ENCODING));
+    }
+    if let Some(coding) = coding {
+        response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
     Ok(response)
 }
 
 /// On a request: whoever sends it serves the subscription itself, and wants [`Accepted`] in place of a body.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum TakesOver {
-    /// With the events of the log alone. One that may want subscription events is [`Declined`].
+    /// With the events of the log alone, as they are. One that may want subscription events, or a coding, is [`Declined`].
     Events,
     /// With whatever there is.
     All,
@@ -172,6 +182,8 @@ pub(crate) struct Accepted {
     pub(crate) start: Start,
     /// The first subscription event that it may want, if it may want any.
     pub(crate) news: Option<u64>,
+    /// What its stream is compressed with.
+    pub(crate) coding: Option<Coding>,
 }
 
 /// What a subscriber is sent who is on no shard.
@@ -180,8 +192,11 @@ pub(crate) type StreamBody = Either<Delivery, Box<Watching>>;
 impl Accepted {
     /// The stream.
     pub(crate) fn into_body(self, hub: &Hub) -> StreamBody {
-        let Self { subscription, start, news } = self;
-        let delivery = Delivery::new(hub.shared.clone(), subscription.clone(), &start);
+        let Self { subscription, start, news, coding } = self;
+        let mut delivery = Delivery::new(hub.shared.clone(), subscription.clone(), &start);
+        if let Some(coding) = coding {
+            delivery = delivery.in_coding(coding, &start);
+        }
         match news.zip(hub.shared.presence.clone()) {
             None => Either::Left(delivery),
             Some((news, presence)) => {

@@ -163,7 +163,7 @@ impl Model {
         let expected = Expected::new(picked, grant, &start);
         let subscription = expected.subscription().for_at_most(left.map(|left| Duration::from_secs(left.into())));
         let (open, _) = Open::new(&self.hub.shared).unwrap();
-        let accepted = Accepted { subscription, start, news: None };
+        let accepted = Accepted { subscription, start, news: None, coding: None };
         let number = self.fanout.subscribe(wire.clone(), open, HEAD, accepted);
         self.seen.push(Seen {
             number: number.unwrap_or(u32::MAX),
