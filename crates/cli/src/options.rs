@@ -470,13 +470,13 @@ mod tests {
     #[test]
     fn flags_win_over_the_file() {
         let file = parse(
-            "listen = ['127.0.0.1:1', '[::1]:2']\nmax_topics = 7\ntrusted_proxy = ['10.0.0.0/8']\nheartbeat = 5\nretain_age = '2d'\ncors_origin = ['*']\ngap_event = 'off'",
+            "listen = ['127.0.0.1:1', '[::1]:2']\nmax_topics = 7\ntrusted_proxy = ['10.0.0.0/8']\nheartbeat = 5\nretain_age = '2d'\ncors_origin = ['*']\ngap_event = 'off'\ncompression = 'on'",
         );
         let options = flags(&["--heartbeat", "7s", "--retain-bytes=1MiB", "--memory"]).or(file.unwrap());
         let settings = options.settings().unwrap();
         assert_eq!(settings.heartbeat, Duration::from_secs(7));
         assert_eq!((settings.topics_max, settings.trusted_proxies.len()), (7, 1));
-        assert!(!settings.gap_event && settings.cors_origins[0].is_any());
+        assert!(!settings.gap_event && settings.compression && settings.cors_origins[0].is_any());
         assert_eq!(options.listen().len(), 2);
         let two_days = Some(Duration::from_secs(2 * 86400));
         let retention = Retention { count: None, age: two_days, bytes: Some(1 << 20) };
