@@ -1,6 +1,6 @@
 //! Peers that mean harm, against the real binary: while each attack lasts the hub serves others, and after it its memory
 //! is back.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::too_many_lines, reason = "a test fails by panicking, and a table may be long")]
 
 #[path = "../running/mod.rs"]
 #[allow(dead_code, reason = "the tests of the commands use all of it")]

@@ -7,6 +7,7 @@ mod tokens;
 
 mod access;
 mod authorization;
+mod clock;
 mod embedded;
 mod expiry;
 mod hostile;
