@@ -131,6 +131,10 @@ mod connection;
 mod run;
 mod secure;
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
 // A channel in an application begins and tells of gaps as the hub does.
 use fanfare_server::cursor;
 

@@ -8,6 +8,7 @@ mod tokens;
 mod access;
 mod application;
 mod authorization;
+mod clock;
 mod compression;
 mod embedded;
 mod expiry;
