@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::Failure;
 use crate::keys::Keys;
+use crate::logging::LogFormat;
 use crate::secret::Secret;
 use crate::tls::TlsFiles;
 use crate::units::{parse_duration, parse_size};
@@ -149,6 +150,10 @@ pub(crate) struct Options {
     /// Topics of one subscription, and of one update; 400 beyond [default: 1000]
     #[arg(long, env = "FANFARE_MAX_TOPICS", value_name = "N")]
     max_topics: Option<usize>,
+
+    /// How log lines are written: for people, or a JSON object a line [default: text]
+    #[arg(long, env = "FANFARE_LOG_FORMAT", value_name = "text|json", hide_possible_values = true)]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -254,12 +259,17 @@ impl Options {
             max_connections: self.max_connections.or(file.max_connections),
             max_body: self.max_body.or(file.max_body),
             max_topics: self.max_topics.or(file.max_topics),
+            log_format: self.log_format.or(file.log_format),
             anonymous: self.anonymous.or(file.anonymous),
             subscriptions: self.subscriptions.or(file.subscriptions),
             cookie_name: self.cookie_name.or(file.cookie_name),
             ..Self::default()
         };
         merged.with_keys(publisher, subscriber)
+    }
+
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or_default()
     }
 
     pub(crate) fn listen(&self) -> Vec<SocketAddr> {

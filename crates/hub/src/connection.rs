@@ -1,6 +1,7 @@
 //! A connection that no shard keeps: TLS, HTTP/2, and requests that are no subscriptions.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
@@ -25,6 +26,7 @@ use tower::ServiceExt;
 use crate::activity::{Activity, Measured};
 use crate::audience::TASK;
 use crate::figures::{ConnectionKind, ConnectionRefusal};
+use crate::http::ClientAddress;
 use crate::limits::{
     FIRST_REQUEST_TIMEOUT, HANDSHAKE_TIMEOUT, HANDSHAKES_MAX, HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
     HTTP2_LOCAL_RESETS_MAX, HTTP2_PENDING_RESETS_MAX, HTTP2_PING_INTERVAL, HTTP2_PING_TIMEOUT, HTTP2_SEND_BUFFER_BYTES,
@@ -71,6 +73,7 @@ impl Edge {
     pub(crate) async fn serve(&self, connection: HandOver) -> Result<(), ConnectionError> {
         let HandOver { stream, read, open, is_first, is_past_limit } = connection;
         let router = if is_past_limit { self.full.clone() } else { self.router.clone() };
+        let client = stream.peer_addr().ok();
         let closing = self.closing.subscribe();
         let stream = TcpStream::from_std(stream)?;
         let counters = &self.hub.shared.counters;
@@ -79,7 +82,7 @@ impl Edge {
             let is_http2 = is_first && Box::pin(is_http2(&stream, &read)).await?;
             let kind = if is_http2 { ConnectionKind::Http2 } else { ConnectionKind::Http1 };
             let _held = counters.general_connection(kind);
-            let http = Http { stream, read, open, router, is_past_limit, closing };
+            let http = Http { stream, read, open, router, client, is_past_limit, closing };
             if is_http2 {
                 return Box::pin(http.http2()).await;
             }
@@ -97,12 +100,13 @@ impl Edge {
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let kind = if is_http2 { ConnectionKind::TlsHttp2 } else { ConnectionKind::TlsHttp1 };
         let _held = counters.general_connection(kind);
-        let http = Http { stream, read, open, router: router.clone(), is_past_limit, closing };
+        let http = Http { stream, read, open, router: router.clone(), client, is_past_limit, closing };
         if is_http2 {
             return Box::pin(http.http2()).await;
         }
         let Some(Held { stream, head, open: _open }) = Box::pin(http.http1()).await? else { return Ok(()) };
-        let Head::Whole(request, _) = Head::parse(&head) else { return Ok(()) };
+        let Head::Whole(mut request, _) = Head::parse(&head) else { return Ok(()) };
+        name_client(&mut request, client);
         drop(head);
         Ok(Box::pin(secure::serve(&self.hub, router, stream, *request)).await?)
     }
@@ -147,6 +151,7 @@ struct Http<T> {
     read: Bytes,
     open: Open,
     router: Router,
+    client: Option<SocketAddr>,
     /// It is one too many, and must not come to a shard.
     is_past_limit: bool,
     closing: watch::Receiver<bool>,
@@ -168,7 +173,7 @@ struct Held<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Http<T> {
     async fn http2(self) -> Result<(), ConnectionError> {
         let (activity, idle_timeout) = (Activity::default(), self.idle_timeout());
-        let service = Requests { router: self.router, activity: activity.clone() };
+        let service = Requests { router: self.router, client: self.client, activity: activity.clone() };
         let stream = Screen::new(self.stream, self.read, activity.clone()).off();
         let mut connection = pin!(http2_builder().serve_connection(TokioIo::new(stream), service));
         let mut closing = pin!(closed(self.closing));
@@ -195,7 +200,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Http<T> {
             stream = stream.off();
         }
         loop {
-            let service = Requests { router: self.router.clone(), activity: activity.clone() };
+            let service = Requests { router: self.router.clone(), client: self.client, activity: activity.clone() };
             let mut connection = http1_builder().serve_connection(TokioIo::new(stream), service);
             let served = {
                 let mut idle = pin!(activity.idle(FIRST_REQUEST_TIMEOUT, idle_timeout));
@@ -242,6 +247,7 @@ async fn closed(mut closing: watch::Receiver<bool>) {
 /// as long as it streams.
 struct Requests {
     router: Router,
+    client: Option<SocketAddr>,
     activity: Activity,
 }
 
@@ -252,8 +258,17 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let under_way = self.activity.begin(!request.body().is_end_stream());
-        let answer = self.router.clone().oneshot(request.map(Body::new));
+        let mut request = request.map(Body::new);
+        name_client(&mut request, self.client);
+        let answer = self.router.clone().oneshot(request);
         Box::pin(async { Ok(answer.await?.map(|body| Measured::new(body, under_way))) })
+    }
+}
+
+/// Says on the request where it comes from.
+fn name_client(request: &mut Request<Body>, client: Option<SocketAddr>) {
+    if let Some(client) = client {
+        request.extensions_mut().insert(ClientAddress(client));
     }
 }
 

@@ -5,11 +5,13 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use fanfare_log::{Batch, Position, ReadError};
 use fanfare_wire::KEEP_ALIVE;
 use http_body::{Body, Frame};
+use tracing::{Level, Span};
 
 use crate::audience::{News, Seats, join};
 use crate::cursor::{Gap, GapReason, Start};
@@ -27,6 +29,8 @@ pub(crate) struct Delivery {
     chunk: Bytes,
     /// How it has ended, if it has.
     end: Option<StreamEnd>,
+    /// The request it answers and when it began, if the log tells of the end.
+    begun: Option<Box<(Span, Instant)>>,
 }
 
 /// What there is for a subscriber.
@@ -44,11 +48,12 @@ impl Delivery {
         hub.counters.subscribers.inc();
         hub.counters.general_subscribers.inc();
         hub.counters.subscriptions.inc();
+        let begun = tracing::enabled!(Level::DEBUG).then(|| Box::new((Span::current(), Instant::now())));
         // A comment first, so that the head is not held back until there is an event.
         let mut greeting = KEEP_ALIVE.to_vec();
         hub.greet(start, &mut greeting);
         let seat = hub.audience.sit(&hub, subscription, start.after);
-        Self { hub, seat, chunk: greeting.into(), end: None }
+        Self { hub, seat, chunk: greeting.into(), end: None, begun }
     }
 
     /// Up to where the subscriber was sent what is for it, once it has all that this had for it.
@@ -211,6 +216,10 @@ impl Drop for Delivery {
         drop(seat);
         let end = if was_cut_off { StreamEnd::CutOff } else { self.end.unwrap_or(StreamEnd::Client) };
         self.hub.counters.count_end(end);
+        if let Some((span, begun)) = self.begun.as_deref() {
+            let (reason, seconds) = (end.as_str(), begun.elapsed().as_secs());
+            span.in_scope(|| tracing::debug!(reason, duration_s = seconds, "a stream has ended"));
+        }
         self.hub.counters.general_subscribers.dec();
         self.hub.counters.subscribers.dec();
     }

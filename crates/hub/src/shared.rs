@@ -12,6 +12,7 @@ use crate::advance::Advance;
 use crate::audience::Audience;
 use crate::clock::Clock;
 use crate::figures::Counters;
+use crate::http::RefusalLines;
 use crate::idempotency::Answers;
 use crate::limits::STREAM_END_SPREAD_MAX;
 use crate::presence::Presence;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) advance: Arc<Advance>,
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) counters: Counters,
+    pub(crate) refusal_lines: RefusalLines,
     pub(crate) recent_types: RecentTypes,
     pub(crate) answers: Answers,
     /// Who is subscribed, if the hub keeps a list.

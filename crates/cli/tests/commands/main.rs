@@ -4,9 +4,11 @@
 #[path = "../running/mod.rs"]
 mod running;
 
+mod dashboard;
 mod demo;
 mod durability;
 mod log;
+mod logging;
 mod publish;
 mod serve;
 mod subscribe;

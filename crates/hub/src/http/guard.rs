@@ -1,19 +1,25 @@
 //! What every request passes before the routes, and what every answer passes after them.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use http::Method;
+use http::header::CONTENT_LENGTH;
+use http::{Method, StatusCode};
 use tower::Service;
+use tracing::Instrument;
 
 use crate::Hub;
-use crate::http::{cors, host};
+use crate::http::journal::Entry;
+use crate::http::request_id::{REQUEST_ID, RequestId, RequestIds};
+use crate::http::{Problem, cors, host};
 
-/// The checks of `Host` and `Origin`, and the count of refusals.
+/// The checks of `Host` and `Origin`, the name of the request, its line in the log, and the count of refusals.
 ///
 /// One layer, and not one for each: around every layer axum puts a box for the service, one for the request on its way and
 /// one for the answer, which took three times as long as the publish itself.
@@ -21,41 +27,96 @@ use crate::http::{cors, host};
 pub(crate) struct Guard {
     hub: Hub,
     policies: cors::Policies,
+    ids: RequestIds,
     /// Whether the name matters that the hub is asked under. Who has to show a token can't be made to lend it to a page
     /// under a foreign name, since cookies are bound to names; and an application that embeds the hub has its own names.
     checks_host: bool,
 }
 
+/// On a request: where it comes from, as whoever reads the socket says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(pub(crate) SocketAddr);
+
 impl Guard {
     pub(crate) fn new(hub: &Hub, is_server: bool) -> Self {
         let settings = &hub.shared.settings;
         let checks_host = is_server && settings.authorization.is_open();
-        Self { hub: hub.clone(), policies: cors::Policies::new(settings), checks_host }
+        let ids = RequestIds::new(hub.shared.seed());
+        Self { hub: hub.clone(), policies: cors::Policies::new(settings), ids, checks_host }
     }
 
     /// Puts it before `routes`.
     pub(crate) fn before(self: Arc<Self>, routes: Router) -> Router {
-        let pass = async |State(guard): State<Arc<Self>>, request: Request, next: Next| guard.pass(request, next).await;
+        let pass = async |State(guard): State<Arc<Self>>, request: Request, next: Next| {
+            let client = client_of(&request);
+            guard.pass(request, client, next).await
+        };
         routes.layer(from_fn_with_state(self, pass))
     }
 
     /// Has `routes` answer, if the request may pass.
-    pub(crate) async fn pass<S>(&self, request: Request, routes: S) -> Response
+    pub(crate) async fn pass<S>(&self, request: Request, client: Option<SocketAddr>, routes: S) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
-        let is_publish = request.method() == Method::POST;
-        let checked = if self.checks_host { host::check(&request) } else { Ok(()) };
-        let response = match checked {
-            Ok(()) => self.policies.answer(request, routes).await,
-            Err(problem) => problem.into_response(),
+        let id = RequestId::of(request.headers()).unwrap_or_else(|| self.ids.fresh());
+        let entry = Entry::begin(id, &request, client);
+        let is_head = request.method() == Method::HEAD;
+        let answer = async {
+            match if self.checks_host { host::check(&request) } else { Ok(()) } {
+                Ok(()) => self.policies.answer(request, routes).await,
+                Err(problem) => problem.into_response(),
+            }
         };
-        let status = response.status();
-        if status.is_client_error() || status.is_server_error() {
-            self.hub.shared.counters.count_refusal(status, is_publish, self.hub.is_draining());
-        }
+        let mut response = answer.instrument(entry.span()).await;
+        response.headers_mut().insert(REQUEST_ID, entry.id().header());
+        self.note(&entry, &mut response, is_head);
         response
     }
+
+    /// Counts a refusal, and names the request in it; has the log say what came of it.
+    fn note(&self, entry: &Entry, response: &mut Response, is_head: bool) {
+        let shared = &self.hub.shared;
+        let status = response.status();
+        let is_error = status.is_client_error() || status.is_server_error();
+        if is_error {
+            shared.counters.count_refusal(status, entry.is_publish(), self.hub.is_draining());
+        }
+        let problem = response.extensions_mut().remove::<Problem>();
+        entry.end(response, problem.as_ref(), &shared.refusal_lines, shared.clock.now());
+        if is_error
+            && !is_head
+            && let Some(problem) = problem
+        {
+            // Its length is another than what the routes have noted.
+            response.headers_mut().remove(CONTENT_LENGTH);
+            *response.body_mut() = Body::from(problem.document(Some(entry.id())));
+        }
+    }
+
+    /// Counts and names what is no request, and so does not come by here.
+    pub(crate) fn refuse_bytes(&self, client: Option<SocketAddr>) -> RequestId {
+        let (id, shared) = (self.ids.fresh(), &self.hub.shared);
+        let status = StatusCode::BAD_REQUEST;
+        shared.counters.count_refusal(status, false, false);
+        if shared.refusal_lines.may_say(shared.clock.now()).is_some() {
+            let client = client.map(tracing::field::display);
+            tracing::info!(
+                id = id.as_str(),
+                status = status.as_u16(),
+                client,
+                "refused: no request that can be told apart"
+            );
+        }
+        id
+    }
+}
+
+/// Where a request comes from, if whoever serves it says so: the hub itself, or an application with axum's means.
+fn client_of(request: &Request) -> Option<SocketAddr> {
+    let extensions = request.extensions();
+    let own = extensions.get::<ClientAddress>().map(|ClientAddress(address)| *address);
+    own.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| *address))
 }
 
 /// The interface with nothing else around it, as a server of its own.
@@ -72,8 +133,12 @@ impl Server {
     }
 
     /// The answer to a request: what the router gives, without the boxes that a layer of a router takes.
-    pub(crate) fn answer(&self, request: Request) -> impl Future<Output = Response> + Send + 'static {
+    pub(crate) fn answer(
+        &self,
+        request: Request,
+        client: Option<SocketAddr>,
+    ) -> impl Future<Output = Response> + Send + 'static {
         let Self { guard, routes } = self.clone();
-        async move { guard.pass(request, routes).await }
+        async move { guard.pass(request, client, routes).await }
     }
 }

@@ -213,5 +213,6 @@ fn come_back_later(problem: &Problem, seconds: f64) -> Response {
     fanfare_wire::encode_retry(Duration::from_secs_f64(seconds), &mut body);
     let mut response = Response::new(Body::from(body));
     set_event_stream_headers(response.headers_mut());
+    response.extensions_mut().insert(problem.clone());
     response
 }

@@ -2,14 +2,14 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
+use std::net::SocketAddr;
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::Method;
 use http::response::Parts;
-use http::{Method, StatusCode};
 use mio::net::TcpStream;
 
-use crate::figures::Counters;
 use crate::http::{Accepted, Declined, Server};
 use crate::limits::ANSWERS_BYTES_MAX;
 use crate::run::Open;
@@ -22,6 +22,8 @@ use crate::shard::response::{self, Date};
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     pub(super) open: Open,
+    /// Who is there, for the log.
+    client: Option<SocketAddr>,
     /// What came and is not answered.
     input: Vec<u8>,
     /// Answers that the socket had no room for. While there are any nothing more is answered or read.
@@ -53,7 +55,6 @@ pub(super) struct Connection {
 /// What a shard lends to the connection whose turn it is.
 pub(super) struct Desk<'a> {
     pub(super) server: &'a Server,
-    pub(super) counters: &'a Counters,
     pub(super) date: &'a Date,
     /// Where bytes are read to.
     pub(super) room: &'a mut [u8],
@@ -88,10 +89,11 @@ pub(super) enum Turn {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, open: Open, deadline: u32) -> Self {
+    pub(super) fn new(stream: TcpStream, open: Open, client: Option<SocketAddr>, deadline: u32) -> Self {
         Self {
             stream,
             open,
+            client,
             input: Vec::new(),
             output: Vec::new(),
             exchange: None,
@@ -111,7 +113,8 @@ impl Connection {
 
     /// One that has made requests of hyper, and of whose next request `read` was read.
     pub(super) fn returned(stream: TcpStream, open: Open, read: &[u8], deadline: u32) -> Self {
-        Self { input: read.to_vec(), has_asked: true, ..Self::new(stream, open, deadline) }
+        let client = stream.peer_addr().ok();
+        Self { input: read.to_vec(), has_asked: true, ..Self::new(stream, open, client, deadline) }
     }
 
     /// Whether its time is up. It has time while an answer is under way; a peer that does not take it is the
@@ -217,13 +220,13 @@ impl Connection {
                     }
                     (self.seen, self.needs) = (0, 0);
                     self.has_asked = true;
-                    self.exchange = Some(Exchange::begin(desk.server, *request));
+                    self.exchange = Some(Exchange::begin(desk.server, *request, self.client));
                     self.is_woken = true;
                     return Ok(None);
                 }
                 Head::TwoLengths => {
-                    desk.counters.count_refusal(StatusCode::BAD_REQUEST, false, false);
-                    response::bad_request(desk.date, desk.output);
+                    let id = desk.server.guard.refuse_bytes(self.client);
+                    response::bad_request(&id, desk.date, desk.output);
                     desk.input.clear();
                     self.is_ending = true;
                     return Ok(Some(Turn::Waits));

@@ -1,7 +1,7 @@
 //! The loop of a shard: sockets, events, time.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -250,7 +250,7 @@ impl Driver {
     fn accept(&mut self) -> bool {
         for _ in 0..SLICE_ACCEPTS_MAX {
             match self.listener.accept() {
-                Ok((stream, _)) => self.arrive(stream),
+                Ok((stream, client)) => self.arrive(stream, client),
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => {
                         self.is_accepting = false;
@@ -285,7 +285,7 @@ impl Driver {
         }
     }
 
-    fn arrive(&mut self, stream: TcpStream) {
+    fn arrive(&mut self, stream: TcpStream, client: SocketAddr) {
         let (open, number) = Open::new(&self.hub.shared);
         let past_limit = number.saturating_sub(self.hub.shared.settings.connections_max);
         let counters = &self.hub.shared.counters;
@@ -300,7 +300,7 @@ impl Driver {
             return self.hand_overs.send(HandOver { stream, read, open, is_first: true, is_past_limit });
         }
         let deadline = self.fanout.wheel.now() + ticks(FIRST_REQUEST_TIMEOUT, self.tick) + 1;
-        let number = self.connections.insert(Connection::new(stream, open, deadline));
+        let number = self.connections.insert(Connection::new(stream, open, Some(client), deadline));
         // Nearly always the request is there already.
         self.serve(number, &mut 1);
     }
@@ -319,7 +319,6 @@ impl Driver {
         let remote = &self.remote;
         let mut desk = Desk {
             server: &self.server,
-            counters: &self.hub.shared.counters,
             date: &self.date,
             room: &mut self.room,
             input: &mut self.input,
@@ -384,6 +383,7 @@ impl Driver {
         let Connection { stream, open, is_registered, .. } = connection;
         response::stream_head(parts, &self.date, &mut self.output);
         let Some(number) = self.fanout.subscribe(stream, open, &self.output, accepted) else { return };
+        self.fanout.name(number, &parts.headers);
         let Some(one) = self.fanout.subscribers.get_mut(number as usize) else { return };
         // Edge-triggered, and once for all: room in the socket is only told of to those whose send found none.
         let (token, interest) = (subscriber_token(number), Interest::READABLE | Interest::WRITABLE);

@@ -1,6 +1,7 @@
 //! A request that is being answered.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -26,11 +27,11 @@ pub(super) struct Answer {
 
 impl Exchange {
     /// Asks the routes that hyper asks.
-    pub(super) fn begin(server: &Server, mut request: Request<Body>) -> Self {
+    pub(super) fn begin(server: &Server, mut request: Request<Body>, client: Option<SocketAddr>) -> Self {
         if request.method() == Method::GET {
             request.extensions_mut().insert(TakesOver::Events);
         }
-        let response = server.answer(request);
+        let response = server.answer(request, client);
         let answer = async move {
             let (parts, body) = response.await.into_parts();
             Some(Answer { parts, body: body.collect().await.ok()?.to_bytes() })
