@@ -19,6 +19,7 @@ use toml::de::DeTable;
 
 use crate::Failure;
 use crate::keys::Keys;
+use crate::logging::LogFormat;
 use crate::options::limits::Limits;
 use crate::secret::Secret;
 use crate::tls::TlsFiles;
@@ -146,6 +147,10 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_COMPRESSION", value_name = "on|off")]
     compression: Option<Switch>,
 
+    /// How log lines are written: for people, or a JSON object a line [default: text]
+    #[arg(long, env = "FANFARE_LOG_FORMAT", value_name = "text|json", hide_possible_values = true)]
+    log_format: Option<LogFormat>,
+
     /// serde's own flattening would let unknown keys pass, so the file's keys are sorted before they are read.
     #[command(flatten)]
     #[serde(skip)]
@@ -253,6 +258,7 @@ impl Options {
             tls_key: self.tls_key.or(file.tls_key),
             shards: self.shards.or(file.shards),
             compression: self.compression.or(file.compression),
+            log_format: self.log_format.or(file.log_format),
             limits: self.limits.or(file.limits),
             anonymous: self.anonymous.or(file.anonymous),
             subscriptions: self.subscriptions.or(file.subscriptions),
@@ -260,6 +266,10 @@ impl Options {
             ..Self::default()
         };
         merged.with_keys(publisher, subscriber)
+    }
+
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or_default()
     }
 
     pub(crate) fn listen(&self) -> Vec<SocketAddr> {

@@ -15,9 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Failure;
 use crate::options::{Durability, Options, Store};
 use crate::tls::TlsFiles;
+use crate::{Failure, logging};
 
 #[derive(Debug, Args)]
 #[command(
@@ -34,6 +34,7 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 
 /// Runs a hub until a signal ends it. `start` is called when it listens.
 pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow::Result<ExitCode> {
+    logging::start(options.log_format());
     let settings = options.settings()?;
     let store = options.store()?;
     let tls = options.tls()?.map(TlsFiles::watch).transpose()?;

@@ -5,11 +5,13 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use fanfare_log::{Batch, Position, ReadError};
 use fanfare_wire::KEEP_ALIVE;
 use http_body::{Body, Frame};
+use tracing::{Level, Span};
 
 use crate::audience::{News, Seats, join, revoker};
 use crate::compression::{CodedStream, Coding};
@@ -33,6 +35,8 @@ pub(crate) struct Delivery {
     end: Option<StreamEnd>,
     /// Where it stands in its coding, if it has one.
     coded: Option<Box<CodedStream>>,
+    /// The request it answers and when it began, if the log tells of the end.
+    begun: Option<Box<(Span, Instant)>>,
 }
 
 /// What there is for a subscriber.
@@ -53,13 +57,14 @@ impl Delivery {
         hub.counters.subscribers.inc();
         hub.counters.general_subscribers.inc();
         hub.counters.subscriptions.inc();
+        let begun = tracing::enabled!(Level::DEBUG).then(|| Box::new((Span::current(), Instant::now())));
         // A comment first, so that the head is not held back until there is an event.
         let mut greeting = KEEP_ALIVE.to_vec();
         hub.greet(start, &mut greeting);
         let revocation = subscription.revocation().cloned();
         let seat = hub.audience.sit(&hub, subscription, start.after);
         let lease = revocation.map(|revocation| Box::new(revocation.watch(revoker(&hub, seat))));
-        Self { hub, seat, lease, chunk: greeting.into(), end: None, coded: None }
+        Self { hub, seat, lease, chunk: greeting.into(), end: None, coded: None, begun }
     }
 
     /// The same in a coding.
@@ -245,6 +250,10 @@ impl Drop for Delivery {
         drop(seat);
         let end = if was_cut_off { self.forced_end() } else { self.end.unwrap_or(StreamEnd::Client) };
         self.hub.counters.count_end(end);
+        if let Some((span, begun)) = self.begun.as_deref() {
+            let (reason, seconds) = (end.as_str(), begun.elapsed().as_secs());
+            span.in_scope(|| tracing::debug!(reason, duration_s = seconds, "a stream has ended"));
+        }
         self.hub.counters.general_subscribers.dec();
         self.hub.counters.subscribers.dec();
     }

@@ -15,6 +15,7 @@ use crate::compression::Contexts;
 use crate::cursor::{Cursor, GapReason, InvalidCursor, Start};
 use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
+use crate::http::RefusalLines;
 use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
 use crate::presence::Presence;
@@ -299,6 +300,7 @@ impl HubBuilder {
             bells,
             phase: watch::Sender::new(Phase::Running),
             counters: Counters::default(),
+            refusal_lines: RefusalLines::default(),
             recent_types: RecentTypes::default(),
             answers: Answers::default(),
             clock,
@@ -313,19 +315,32 @@ impl HubBuilder {
 }
 
 impl Hub {
-    /// Trims the log by age, as long as there is a hub.
+    /// Trims the log by age and looks after the engine, as long as there is a hub.
     fn keep_up(&self) {
         let shared = Arc::downgrade(&self.shared);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TRIM_INTERVAL);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut was_ready = true;
             loop {
                 ticks.tick().await;
                 let Some(shared) = shared.upgrade() else { return };
                 shared.log.trim(shared.clock.now());
+                was_ready = tell_readiness(&shared, was_ready);
             }
         });
     }
+}
+
+/// Says when the engine stops taking events, and why, and when it does again. Returns whether it does.
+fn tell_readiness(hub: &Shared, was_ready: bool) -> bool {
+    let trouble = hub.engine.unready();
+    match &trouble {
+        Some(reason) if was_ready => tracing::error!(reason = reason.as_str(), "the engine takes no events"),
+        None if !was_ready => tracing::info!("the engine takes events again"),
+        _ => {}
+    }
+    trouble.is_none()
 }
 
 /// A hub that can't be.

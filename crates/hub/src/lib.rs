@@ -160,6 +160,6 @@ pub use token::{
     VerifyingKey,
 };
 pub use topic::{InvalidTopic, Topic};
-pub use typed_topic::{InvalidTypedTopic, TypedTopic};
 pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy};
+pub use typed_topic::{InvalidTypedTopic, TypedTopic};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

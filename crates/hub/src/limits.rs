@@ -44,6 +44,12 @@ pub(crate) const AUDIENCE_SLICE: usize = 256;
 /// What the herald notes of who wants which event before it wakes them: 8 bytes each. One event may be wanted by more.
 pub(crate) const AUDIENCE_CALLS_MAX: usize = 4096;
 
+/// A request's name that it brings itself, in bytes: twice a UUID's, which is what proxies give.
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Refusals that the log tells of, each second: some 3 KB of it, so that nobody fills a disk by being refused.
+pub(crate) const REFUSAL_LINES_PER_SECOND_MAX: u32 = 10;
+
 /// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
 

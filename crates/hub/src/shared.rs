@@ -13,6 +13,7 @@ use crate::audience::Audience;
 use crate::clock::Clock;
 use crate::compression::Contexts;
 use crate::figures::Counters;
+use crate::http::RefusalLines;
 use crate::idempotency::Answers;
 use crate::limits::STREAM_END_SPREAD_MAX;
 use crate::presence::Presence;
@@ -40,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) quotas: Quotas,
     pub(crate) publish_rate: Option<PublishRate>,
+    pub(crate) refusal_lines: RefusalLines,
     pub(crate) recent_types: RecentTypes,
     pub(crate) answers: Answers,
     /// Who is subscribed, if the hub keeps a list.

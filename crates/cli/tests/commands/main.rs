@@ -6,10 +6,12 @@ mod running;
 
 mod compression;
 mod config;
+mod dashboard;
 mod demo;
 mod doctor;
 mod durability;
 mod log;
+mod logging;
 mod packaging;
 mod publish;
 mod serve;

@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use crate::running::{Curl, Hub, PATIENCE, curl, fanfare, run};
 
 /// A certificate for 127.0.0.1 and its key, in files.
-struct Files {
+pub(crate) struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let files = Self { folder: tempfile::tempdir().unwrap() };
         files.renew();
         files
@@ -28,11 +28,11 @@ impl Files {
         fs::write(self.key(), signing_key.serialize_pem()).unwrap();
     }
 
-    fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.path().join("cert.pem")
     }
 
-    fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.path().join("key.pem")
     }
 

@@ -135,7 +135,7 @@ async fn stream(
         response.extensions_mut().insert(Declined);
         return Ok(response);
     }
-    let client = ClientAddress::of_request(&hub.shared.settings, head);
+    let client = ClientAddress::of_request(&hub.shared.settings, &head.extensions, &head.headers);
     let ticket = Ticket::take(&hub.shared, client, access.subject).map_err(|crowded| match crowded {
         Crowded::Address => Problem::crowded("this address"),
         Crowded::Subject => Problem::crowded("the subject of this token"),
@@ -236,5 +236,6 @@ fn come_back_later(problem: &Problem, seconds: f64) -> Response {
     fanfare_wire::encode_retry(Duration::from_secs_f64(seconds), &mut body);
     let mut response = Response::new(Body::from(body));
     set_event_stream_headers(response.headers_mut());
+    response.extensions_mut().insert(problem.clone());
     response
 }

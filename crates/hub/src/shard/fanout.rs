@@ -1,16 +1,18 @@
 //! The subscribers of a shard, and how events come to them. No sockets are waited for here, and no clock is read.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_log::{Position, ReadBudget, ReadError, Record, Topics};
+use http::HeaderMap;
 use slab::Slab;
+use tracing::Level;
 
 use crate::advance::Advance;
 use crate::cursor::Start;
 use crate::figures::{Path, StreamEnd};
-use crate::http::Accepted;
+use crate::http::{Accepted, RequestId};
 use crate::interest::Interest;
 use crate::limits::{
     GROUP_BUFFER_BYTES_MAX, GROUP_BUFFERS_BYTES_MAX, READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX,
@@ -68,6 +70,8 @@ pub(super) struct Fanout<S> {
     /// When the log advanced, and the measurement that is under way.
     pub(super) advance: Arc<Advance>,
     probe: Option<Probe>,
+    /// The names of the subscribers' requests, and when they began, if the log tells of their ends.
+    names: HashMap<u32, (RequestId, u32)>,
     random: fastrand::Rng,
 }
 
@@ -99,6 +103,7 @@ impl<S: Socket> Fanout<S> {
             tally: Tally::default(),
             advance: Arc::default(),
             probe: None,
+            names: HashMap::new(),
             random: fastrand::Rng::with_seed(seed),
         }
     }
@@ -396,6 +401,7 @@ impl<S: Socket> Fanout<S> {
     pub(super) fn close(&mut self, number: u32, end: StreamEnd) {
         let Some(mut one) = self.subscribers.try_remove(number as usize) else { return };
         self.hub.counters.count_end(end);
+        self.tell_end(number, end);
         if end.is_reset() || one.is_blocked() {
             one.socket.reset();
         }
@@ -407,6 +413,23 @@ impl<S: Socket> Fanout<S> {
         self.groups[one.group as usize].subscribers -= 1;
         self.remove_if_unused(one.group);
         self.hub.counters.subscribers.dec();
+    }
+
+    /// Notes the name of a subscriber's request, which the answer's headers have, for the line at its end. At other levels
+    /// than `debug` nothing is kept.
+    pub(super) fn name(&mut self, number: u32, headers: &HeaderMap) {
+        if tracing::enabled!(Level::DEBUG)
+            && let Some(id) = RequestId::of(headers)
+        {
+            self.names.insert(number, (id, self.wheel.now()));
+        }
+    }
+
+    fn tell_end(&mut self, number: u32, end: StreamEnd) {
+        if let Some((id, begun)) = self.names.remove(&number) {
+            let seconds = (self.tick * (self.wheel.now() - begun)).as_secs();
+            tracing::debug!(id = id.as_str(), reason = end.as_str(), duration_s = seconds, "a stream has ended");
+        }
     }
 
     /// Ends every connection. What is unsent is thrown away.

@@ -270,7 +270,9 @@ impl<S: Socket> Fanout<S> {
         let one = self.subscribers.get(number as usize);
         let Some(one) = one.filter(|one| one.lease.as_ref().is_some_and(|lease| lease.is_revoked())) else { return };
         match &one.state {
-            State::Behind(behind) if behind.is_blocked || behind.piece.is_some() => self.close(number, StreamEnd::Revoked),
+            State::Behind(behind) if behind.is_blocked || behind.piece.is_some() => {
+                self.close(number, StreamEnd::Revoked)
+            }
             // What was sent ends with a whole event.
             State::Behind(_) | State::Live { .. } => self.end(number),
         }

@@ -19,6 +19,7 @@ mod mercure;
 mod metrics;
 mod publish;
 mod replay;
+mod request_ids;
 mod requests;
 mod reserved;
 mod reused;
