@@ -12,9 +12,12 @@ use fanfare_wire::KEEP_ALIVE;
 use http_body::{Body, Frame};
 
 use crate::audience::{News, Seats, join};
+use crate::conflation::Conflation;
 use crate::cursor::{Gap, GapReason, Start};
+use crate::lag::Lag;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::shared::Shared;
+use crate::shared::{Phase, Shared};
+use crate::slow_policy::SlowPolicy;
 use crate::subscription::{Subscription, read_budget};
 
 /// The body of a subscription's response. Nothing is queued for it: it holds a seat with a position, and reads on when
@@ -25,6 +28,10 @@ pub(crate) struct Delivery {
     /// What is pending still of what was read last.
     chunk: Bytes,
     has_ended: bool,
+    /// How far it is behind, if its stream is to end when that is too far.
+    lag: Option<Box<Lag>>,
+    /// What it has read ahead, if it wants the latest events alone while it is behind.
+    ahead: Option<Box<Conflation>>,
 }
 
 /// What there is for a subscriber.
@@ -34,6 +41,8 @@ enum Next {
     Waits,
     /// Nothing among many: others come between.
     Yields,
+    /// The last bytes.
+    Farewell(Bytes),
     End,
 }
 
@@ -44,8 +53,11 @@ impl Delivery {
         // A comment first, so that the head is not held back until there is an event.
         let mut greeting = KEEP_ALIVE.to_vec();
         hub.greet(start, &mut greeting);
+        let tail = *hub.tail.borrow();
+        let is_watched = subscription.slow() == SlowPolicy::Disconnect;
+        let lag = is_watched.then(|| Box::new(Lag::at(start.after.max(tail))));
         let seat = hub.audience.sit(&hub, subscription, start.after);
-        Self { hub, seat, chunk: greeting.into(), has_ended: false }
+        Self { hub, seat, chunk: greeting.into(), has_ended: false, lag, ahead: None }
     }
 
     /// Up to where the subscriber was sent what is for it, once it has all that this had for it.
@@ -58,7 +70,7 @@ impl Delivery {
         !self.chunk.is_empty()
     }
 
-    fn next(&self, context: &Context<'_>) -> Next {
+    fn next(&mut self, context: &Context<'_>) -> Next {
         let (subscription, cursor, news) = {
             let mut seats = self.hub.audience.seats();
             let (heralded, now) = (seats.heralded, seats.now);
@@ -71,7 +83,8 @@ impl Delivery {
             if cursor >= heralded {
                 // What was acknowledged before it goes is still delivered.
                 if now >= seat.leaves_at && cursor >= *self.hub.tail.borrow() {
-                    return Next::End;
+                    let is_draining = *self.hub.phase.borrow() != Phase::Running;
+                    return if is_draining { Next::Farewell(self.hub.farewell().into()) } else { Next::End };
                 }
                 if seats.is_heartbeat_due(sent_at) {
                     self.sends(&mut seats);
@@ -89,23 +102,73 @@ impl Delivery {
             (subscription, cursor, news)
         };
         if let Some(news) = news {
+            self.ahead = None;
             return self.take(&subscription, &news.batch, Some(&news));
         }
-        match self.hub.log.read(cursor, subscription.topics(), read_budget(subscription.selectors())) {
-            Ok(batch) => self.take(&subscription, &batch, None),
-            Err(ReadError::Expired) => self.fell_behind(cursor),
-            // The connection is lost, and no event: the subscriber comes back with its cursor.
-            Err(error) => {
-                tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
-                Next::End
+        self.read_on(&subscription, cursor).unwrap_or_else(|error| self.can_not_read(cursor, &error))
+    }
+
+    fn read_on(&mut self, subscription: &Subscription, cursor: Position) -> Result<Next, ReadError> {
+        let (log, selectors) = (&*self.hub.log, subscription.selectors());
+        if subscription.slow() == SlowPolicy::Conflate {
+            return self.read_ahead(subscription, cursor);
+        }
+        if let Some(lag) = &mut self.lag {
+            lag.reached(cursor);
+            let max = self.hub.settings.slow_disconnect_events;
+            if lag.exceeds(max, log, selectors, |record| subscription.admits_ref(record))? {
+                return Ok(Next::End);
             }
         }
+        let batch = log.read(cursor, subscription.topics(), read_budget(selectors))?;
+        Ok(self.take(subscription, &batch, None))
+    }
+
+    /// Reads on for whoever wants the latest event of each topic alone.
+    fn read_ahead(&mut self, subscription: &Subscription, cursor: Position) -> Result<Next, ReadError> {
+        let new = || Box::new(Conflation::after(cursor, &self.hub.conflations));
+        let mut ahead = self.ahead.take().unwrap_or_else(new);
+        let step = ahead.step(&*self.hub.log, subscription.selectors(), |record| subscription.admits(record))?;
+        self.ahead = Some(ahead).filter(|ahead| !ahead.is_empty());
+        let count = step.due.len();
+        {
+            let mut seats = self.hub.audience.seats();
+            let now = seats.now;
+            let Some(seat) = seats.table.get_mut(self.seat) else { return Ok(Next::End) };
+            seat.cursor = step.position.unwrap_or(seat.cursor);
+            if count > 0 {
+                seat.sends_at(now);
+            }
+        }
+        if count == 0 {
+            return Ok(Next::Yields);
+        }
+        let chunk = join(step.due.iter().map(|(_, frame)| frame));
+        self.count(count, &chunk);
+        Ok(Next::Chunk(chunk))
+    }
+
+    fn can_not_read(&mut self, cursor: Position, error: &ReadError) -> Next {
+        if matches!(error, ReadError::Expired) {
+            return self.fell_behind(cursor);
+        }
+        // The connection is lost, and no event: the subscriber comes back with its cursor.
+        tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
+        Next::End
+    }
+
+    fn count(&self, events: usize, chunk: &Bytes) {
+        self.hub.counters.delivered.inc_by(events as u64);
+        self.hub.counters.delivered_bytes.inc_by(chunk.len() as u64);
     }
 
     /// The frames of those records that are admitted, in one piece.
-    fn take(&self, subscription: &Subscription, batch: &Batch, news: Option<&News>) -> Next {
+    fn take(&mut self, subscription: &Subscription, batch: &Batch, news: Option<&News>) -> Next {
         let admitted = batch.records.iter().filter(|record| subscription.admits(record));
         let count = admitted.clone().count();
+        if let Some(lag) = &mut self.lag {
+            admitted.clone().for_each(|record| lag.sent(record.position));
+        }
         {
             let mut seats = self.hub.audience.seats();
             let now = seats.now;
@@ -122,20 +185,21 @@ impl Delivery {
             Some(news) if count == batch.records.len() => news.whole(),
             _ => join(admitted.map(|record| &record.frame)),
         };
-        self.hub.counters.delivered.inc_by(count as u64);
-        self.hub.counters.delivered_bytes.inc_by(chunk.len() as u64);
+        self.count(count, &chunk);
         Next::Chunk(chunk)
     }
 
     /// The history has passed the cursor. Without a gap event the connection is lost instead, and the answer to the
     /// reconnect tells: never silence.
-    fn fell_behind(&self, cursor: Position) -> Next {
+    fn fell_behind(&mut self, cursor: Position) -> Next {
         let gap = Gap { requested: cursor.to_string(), reason: GapReason::Lagged };
         let start = self.hub.log.span().start;
         let mut event = Vec::new();
         if !self.hub.tell(&gap, start, &mut event) {
             return Next::End;
         }
+        let tail = *self.hub.tail.borrow();
+        self.lag = self.lag.is_some().then(|| Box::new(Lag::at(start.max(tail))));
         let mut seats = self.hub.audience.seats();
         if let Some(seat) = seats.table.get_mut(self.seat) {
             seat.cursor = start;
@@ -179,6 +243,7 @@ impl Body for Delivery {
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
+                Next::Farewell(chunk) => (self.chunk, self.has_ended) = (chunk, true),
                 Next::End => self.has_ended = true,
             }
         }
@@ -192,7 +257,7 @@ impl Body for Delivery {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.has_ended
+        self.has_ended && self.chunk.is_empty()
     }
 }
 

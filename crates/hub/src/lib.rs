@@ -23,6 +23,7 @@ mod limits;
 
 mod clock;
 mod settings;
+mod slow_policy;
 
 mod grant;
 mod origin;
@@ -57,6 +58,9 @@ mod ticket;
 mod interest;
 mod notice;
 
+mod conflation;
+mod lag;
+
 #[cfg(test)]
 mod oracle;
 
@@ -88,6 +92,7 @@ pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
 pub use run::RunError;
 pub use settings::Settings;
+pub use slow_policy::{SlowPolicy, UnknownSlowPolicy};
 pub use tls::{Tls, TlsError};
 pub use token::{
     Algorithm, Claims, FetchError, Fetching, InvalidKey, KeySource, TokenError, UnknownAlgorithm, Verifier,

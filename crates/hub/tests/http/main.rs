@@ -20,6 +20,7 @@ mod reserved;
 mod reused;
 mod seam;
 mod shards;
+mod slow;
 mod stop;
 mod subscribe;
 mod subscriptions;
