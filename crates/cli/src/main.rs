@@ -14,6 +14,7 @@ mod keys;
 mod demo;
 mod options;
 mod serve;
+mod systemd;
 mod tls;
 
 mod log;

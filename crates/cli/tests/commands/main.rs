@@ -6,10 +6,12 @@ mod running;
 
 mod demo;
 mod durability;
+mod limits;
 mod log;
 mod publish;
 mod serve;
 mod subscribe;
+mod systemd;
 mod tls;
 mod token;
 mod tokens;
