@@ -18,6 +18,7 @@ mod keys;
 mod demo;
 mod options;
 mod serve;
+mod systemd;
 mod tls;
 
 mod config;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use fanfare_hub::{Authorization, Clock, Hub, SystemClock, raise_open_files_limit};
+use fanfare_hub::{Authorization, Clock, Hub, Settings, SystemClock, raise_open_files_limit};
 use fanfare_log::{DiskLog, DiskSettings, Retention};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::options::{Durability, Options, Store};
 use crate::tls::TlsFiles;
-use crate::{Failure, logging};
+use crate::{Failure, logging, systemd};
 
 #[derive(Debug, Args)]
 #[command(
@@ -40,12 +40,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     let tls = options.tls()?.map(TlsFiles::watch).transpose()?;
     // Whoever manages services says "reload" with it, and means no end. A terminal that says it is gone.
     let _ignored = if tls.is_none() && !io::stdin().is_terminal() { Some(signal(SignalKind::hangup())?) } else { None };
-    let mut listeners = Vec::new();
-    for address in options.listen() {
-        settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;
-        let why = || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
-        listeners.push(TcpListener::bind(address).await.with_context(why)?);
-    }
+    let listeners = listen(options, &settings).await?;
     let authorization = settings.authorization.clone();
     // Last of all: what was refused leaves no folder behind.
     let builder = Hub::builder().settings(settings);
@@ -71,11 +66,30 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     tell_open_files(options);
     let scheme = if tls.is_some() { "https" } else { "http" };
     greet(scheme, &addresses, &store, &authorization);
+    systemd::keep_told(stop);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sockets that were handed over, or else those of the addresses that were named.
+async fn listen(options: &Options, settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
+    let may_listen = |address| settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()));
+    let mut listeners = systemd::listeners()?;
+    for listener in &listeners {
+        may_listen(listener.local_addr()?)?;
+    }
+    if listeners.is_empty() {
+        for address in options.listen() {
+            may_listen(address)?;
+            let why =
+                || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
+            listeners.push(TcpListener::bind(address).await.with_context(why)?);
+        }
+    }
+    Ok(listeners)
 }
 
 /// Raises the limit on open files, and warns if connections would run into it first.

@@ -264,6 +264,9 @@ impl HubBuilder {
         if self.settings.heartbeat.is_zero() {
             return Err(BuildError::Heartbeat);
         }
+        if self.settings.connection_age_max.is_some_and(|age| age.is_zero()) {
+            return Err(BuildError::ConnectionAge);
+        }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let (engine, log) = self.stores.unwrap_or_else(|| {
             let retention = self.retention.unwrap_or(DEFAULT_RETENTION);
@@ -293,6 +296,7 @@ impl HubBuilder {
             publish_rate: self.settings.publish_rate.map(PublishRate::new),
             advance,
             contexts: Contexts::default(),
+            conflations: Arc::default(),
             settings: self.settings,
             engine,
             log,
@@ -350,6 +354,9 @@ pub enum BuildError {
     /// The heartbeat is zero.
     #[error("the heartbeat must be longer than zero: it is a comment to every subscriber each time")]
     Heartbeat,
+    /// Streams would end at once.
+    #[error("the longest age of a stream must be longer than zero")]
+    ConnectionAge,
 }
 
 /// A subscription that was not begun.

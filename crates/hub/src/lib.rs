@@ -71,6 +71,7 @@ mod limits;
 
 mod clock;
 mod settings;
+mod slow_policy;
 
 mod grant;
 mod origin;
@@ -110,6 +111,9 @@ mod ticket;
 
 mod interest;
 mod notice;
+
+mod conflation;
+mod lag;
 
 #[cfg(test)]
 mod oracle;
@@ -154,6 +158,7 @@ pub use revocation::Revocation;
 pub use run::RunError;
 pub use selector::Selector;
 pub use settings::Settings;
+pub use slow_policy::{SlowPolicy, UnknownSlowPolicy};
 pub use tls::{Tls, TlsError};
 pub use token::{
     Algorithm, Claims, FetchError, Fetching, InvalidKey, KeySource, TokenError, UnknownAlgorithm, Verifier,

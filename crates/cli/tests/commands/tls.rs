@@ -174,3 +174,22 @@ fn what_can_not_be_shown_is_said_at_the_start() {
         assert!(ended.stderr.contains(reason), "{arguments:?} {ended:?}");
     }
 }
+
+/// The PROXY protocol comes before TLS, and is believed of nobody but a trusted proxy.
+#[test]
+fn a_trusted_proxy_says_first_for_whom_it_is() {
+    let files = Files::new();
+    let certificate = files.certificate();
+    let arguments = |url: &str| ["--haproxy-protocol", "--cacert", text(&certificate), url].map(str::to_owned);
+    let hub = Hub::spawn(files.serve().args(["--trusted-proxy", "127.0.0.0/8"]));
+    for version in ["--http2", "--http1.1"] {
+        let arguments = arguments(&hub.url("/health/live"));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain([version]).collect();
+        assert_eq!(curl(&arguments), "live\n");
+    }
+    assert_eq!(curl(&["--cacert", text(&certificate), &hub.url("/health/live")]), "live\n", "the header may be absent");
+    let strict = Hub::spawn(&mut files.serve());
+    let output =
+        Command::new("curl").args(["-sS", "--max-time", "60"]).args(arguments(&strict.url("/health/live"))).output();
+    assert!(!output.unwrap().status.success());
+}

@@ -14,6 +14,7 @@ use crate::cursor::Start;
 use crate::figures::{Path, StreamEnd};
 use crate::http::{Accepted, RequestId};
 use crate::interest::Interest;
+use crate::lag::Lag;
 use crate::limits::{
     GROUP_BUFFER_BYTES_MAX, GROUP_BUFFERS_BYTES_MAX, READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX,
     SLICE_READS_MAX, SLICE_TEMPLATES_MAX, SLICE_VISITS_MAX, SPARE_BUFFERS_MAX, SUBSCRIBERS_ROOM,
@@ -31,6 +32,7 @@ use crate::shard::tally::Tally;
 use crate::shard::visit::Replayed;
 use crate::shard::wheel::Wheel;
 use crate::shared::Shared;
+use crate::slow_policy::SlowPolicy;
 
 /// The state machine of a shard.
 ///
@@ -125,12 +127,11 @@ impl<S: Socket> Fanout<S> {
             start.after,
         )) as u32;
         self.groups[group as usize].subscribers += 1;
+        self.serve_slowly(number, subscription.slow());
         self.hub.counters.subscribers.inc();
         self.hub.counters.subscriptions.inc();
         self.tally.fell_behind();
-        if let Some(left) = subscription.left() {
-            self.limit_life(number, left);
-        }
+        self.limit_life(number, subscription.left());
         if self.drain_ticks.is_some() {
             self.arrange_leave(number);
         } else {
@@ -143,15 +144,30 @@ impl<S: Socket> Fanout<S> {
         self.subscribers.contains(number as usize).then_some(number)
     }
 
-    /// Has the stream end before its token does, in `left`. The tick now is the last one that has begun, so that the
-    /// ticks counted from it are over a little sooner.
-    fn limit_life(&mut self, number: u32, left: Duration) {
+    /// Has somebody new served so while it is behind.
+    fn serve_slowly(&mut self, number: u32, slow: SlowPolicy) {
+        let one = &mut self.subscribers[number as usize];
+        one.slow = slow;
+        if let State::Behind(behind) = &mut one.state
+            && slow == SlowPolicy::Disconnect
+        {
+            behind.lag = Some(Box::new(Lag::at(behind.position.max(self.followed))));
+        }
+    }
+
+    /// Has the stream end when it is old, and before its token does, in `left`. The tick now is the last one that has
+    /// begun, so that the ticks counted from it are over a little sooner.
+    fn limit_life(&mut self, number: u32, left: Option<Duration>) {
         let now = self.wheel.now();
         let one = &mut self.subscribers[number as usize];
+        if let Some(age) = self.hub.age() {
+            one.leaves_at = now.saturating_add(ticks(age, self.tick));
+        }
+        let Some(left) = left else { return };
         one.expires_at = now.saturating_add(ticks(left, self.tick));
         // One tick sooner at least, to end cleanly.
         let leaves_at = now.saturating_add(ticks(self.hub.share_of_life(left), self.tick));
-        one.leaves_at = leaves_at.min(one.expires_at - 1);
+        one.leaves_at = one.leaves_at.min(leaves_at).min(one.expires_at - 1);
     }
 
     fn greet(&mut self, start: &Start) {
@@ -356,12 +372,19 @@ impl<S: Socket> Fanout<S> {
     }
 
     /// Takes a live subscriber out of its group's pass.
-    pub(super) fn fall_behind(&mut self, number: u32, behind: Behind) {
+    pub(super) fn fall_behind(&mut self, number: u32, mut behind: Behind) {
         let one = &mut self.subscribers[number as usize];
+        let is_watched = one.slow == SlowPolicy::Disconnect;
+        behind.lag = is_watched.then(|| Box::new(Lag::at(behind.position)));
         if let State::Live { place, .. } = std::mem::replace(&mut one.state, State::Behind(Box::new(behind))) {
             let group = one.group;
             self.tally.fell_behind();
             self.vacate(group, place);
+        }
+        // Looked at soon; but who comes up sooner for something else, or is about to, is not put off.
+        let soon = self.wheel.now() + 1;
+        if is_watched && self.subscribers[number as usize].armed_for > soon {
+            self.arm(number, soon);
         }
     }
 

@@ -26,6 +26,7 @@ mod reused;
 mod seam;
 mod sessions;
 mod shards;
+mod slow;
 mod stop;
 mod subscribe;
 mod subscriptions;
