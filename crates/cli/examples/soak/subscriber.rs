@@ -64,8 +64,13 @@ impl Seat {
             return Ok(());
         }
         let mut left = self.random.u32(1..2000);
-        while left > 0 && shared.takes_more() {
+        while left > 0 && shared.takes_more() && Instant::now() < ends_at {
             let Ok(chunk) = timeout_at(ends_at, stream.response.chunk()).await else { return Ok(()) };
+            if pace == Pace::Slow && chunk.is_err() {
+                // A window that stays shut for a minute ends a connection; its cursor is still good.
+                shared.cut_off.fetch_add(1, Ordering::Relaxed);
+                return Ok(());
+            }
             let taken = self.take(shared, &mut stream, &chunk?.context("the stream ended")?)?;
             left = left.saturating_sub(taken);
             if pace == Pace::Slow {

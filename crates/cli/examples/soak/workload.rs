@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) received: AtomicU64,
     pub(crate) gaps: AtomicU64,
     pub(crate) joins: AtomicU64,
+    /// Slow subscribers whose connections the hub ended.
+    pub(crate) cut_off: AtomicU64,
     pub(crate) subscribers: Arc<AtomicU64>,
     /// A permit for each who has come to stay for the end.
     pub(crate) seated: Semaphore,
@@ -87,6 +89,7 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         received: AtomicU64::new(0),
         gaps: AtomicU64::new(0),
         joins: AtomicU64::new(0),
+        cut_off: AtomicU64::new(0),
         subscribers: Arc::new(AtomicU64::new(0)),
         seated: Semaphore::new(0),
         is_over: AtomicBool::new(false),
@@ -111,11 +114,12 @@ pub(crate) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     closed.with_context(|| format!("{files_before} files were open before, {:?} after", hub.open_files()))??;
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
-        "{} events published, {} received by {} subscriptions in order, none lost or doubled; {} gaps told",
+        "{} events published, {} received by {} subscriptions in order, none lost or doubled; {} gaps told, {} slow ones cut off",
         count(&shared.events),
         count(&shared.received),
         count(&shared.joins),
-        count(&shared.gaps)
+        count(&shared.gaps),
+        count(&shared.cut_off)
     );
     samples.check_flat()
 }

@@ -77,7 +77,7 @@ impl Target {
     async fn serves_others_during(&self, attack: impl Future<Output = ()>) -> u64 {
         let (is_over, peak) = (Cell::new(false), Cell::new(0));
         let attacked = async {
-            timeout(PATIENCE * 2, attack).await.expect("the attack does not come to its end");
+            timeout(PATIENCE * 5, attack).await.expect("the attack does not come to its end");
             is_over.set(true);
         };
         let served = async {

@@ -109,14 +109,14 @@ async fn what_is_no_token_of_ours_opens_nothing() {
 
 /// Checking a signature is the dearest thing that a stranger can ask for, and a grant the largest that one can have kept.
 #[tokio::test]
-async fn thousands_of_different_tokens_leave_nothing_behind() {
+async fn hundreds_of_different_tokens_leave_nothing_behind() {
     let target = target().await;
     target
         .withstands(32 << 20, async |address| {
             crowd(20, async |n| {
                 let mut stream = crate::peer::connect(address).await;
-                for round in 0..100 {
-                    let topics: Vec<String> = (0..20).map(|topic| format!("{n}/{round}/{topic}/{{a}}{{b}}")).collect();
+                for round in 0..40 {
+                    let topics: Vec<String> = (0..10).map(|topic| format!("{n}/{round}/{topic}/{{a}}{{b}}")).collect();
                     let claims = json!({ "mercure": { "subscribe": topics }, "n": n * 1000 + round });
                     let token = signed(&claims, KEY, Algorithm::HS256);
                     let request = format!(
