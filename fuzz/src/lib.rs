@@ -1,5 +1,5 @@
-//! Fuzz targets: the wire format, and what strangers send to a hub. Each takes any bytes and panics if something is not what
-//! it promises.
+//! Fuzz targets: the wire format, what strangers send to a hub, and the messages that hubs share. Each takes any bytes and
+//! panics if something is not what it promises.
 //!
 //! With cargo-fuzz, which needs a nightly toolchain and a C++ compiler, coverage guides it:
 //!
@@ -29,11 +29,17 @@ pub mod token;
 
 pub mod configuration;
 
+pub mod batch;
+
 #[cfg(not(fuzzing))]
 pub mod run;
 
 #[path = "../../crates/wire/tests/oracle/reading.rs"]
 mod reading;
+
+// The file alone: the crate would bring a client of NATS with it.
+#[path = "../../crates/nats/src/batch.rs"]
+mod coding;
 
 /// The `main` of a target, under cargo-fuzz or without it.
 #[macro_export]

@@ -15,6 +15,9 @@ mod secret;
 mod key_source;
 mod keys;
 
+#[cfg_attr(not(feature = "nats"), path = "engine_absent.rs")]
+mod engine;
+
 mod demo;
 mod options;
 mod serve;

@@ -1,12 +1,13 @@
 //! The hub under attack, and the one check that it withstands one.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fs;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use fanfare_wire::{Decoded, Decoder};
 use reqwest::{Client, Response};
+use tokio::sync::Mutex;
 use tokio::time::{sleep, timeout};
 
 use crate::running::{Hub, PATIENCE};
@@ -30,7 +31,7 @@ pub(crate) struct Target {
     /// For whoever comes anew: each on a connection of its own.
     newcomers: Client,
     /// A subscriber who was there before, and to whom nothing may happen.
-    bystander: RefCell<Reader>,
+    bystander: Mutex<Reader>,
     published: Cell<usize>,
     /// Connections that are open when nobody attacks.
     connections: u64,
@@ -46,7 +47,7 @@ impl Target {
     pub(crate) async fn of(hub: Hub, client: reqwest::ClientBuilder) -> Self {
         let client = client.pool_max_idle_per_host(1).build().unwrap();
         let bystander = Reader::subscribe(&client, &hub.url("/events/bystander")).await;
-        let bystander = RefCell::new(bystander);
+        let bystander = Mutex::new(bystander);
         let newcomers = Client::builder().danger_accept_invalid_certs(true).pool_max_idle_per_host(0).build().unwrap();
         let mut target = Self { hub, client, newcomers, bystander, published: Cell::new(0), connections: 0 };
         target.serves_others().await;
@@ -105,7 +106,7 @@ impl Target {
         let number = self.published.get().to_string();
         self.published.set(self.published.get() + 1);
         self.publish("bystander", &number).await;
-        assert_eq!(self.bystander.borrow_mut().next().await, number);
+        assert_eq!(self.bystander.lock().await.next().await, number);
     }
 
     pub(crate) async fn publish(&self, topic: &str, data: &str) {
