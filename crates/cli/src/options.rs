@@ -1,5 +1,6 @@
 //! What can be said to `serve`: as a flag, in the environment, in a file.
 
+mod engine;
 mod limits;
 
 use std::net::SocketAddr;
@@ -9,18 +10,20 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::{Args, Command, ValueEnum};
 use fanfare_hub::{Algorithm, AllowedOrigin, Authorization, DEFAULT_RETENTION, Settings, Tokens};
 use fanfare_log::Retention;
 use reqwest::Url;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::Failure;
-use crate::engine::{EngineSettings, Said};
+use crate::engine::EngineSettings;
 use crate::keys::Keys;
 use crate::logging::LogFormat;
+use crate::options::engine::EngineOptions;
 use crate::options::limits::Limits;
 use crate::secret::Secret;
 use crate::tls::TlsFiles;
@@ -152,42 +155,14 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_LOG_FORMAT", value_name = "text|json", hide_possible_values = true)]
     log_format: Option<LogFormat>,
 
-    /// Let NATS make the order, so that several hubs are one: nats://HOST:PORT,HOST:PORT, or tls://; @FILE reads it from a file
-    #[arg(long, env = "FANFARE_ENGINE", value_name = "URL|@FILE", hide_env_values = true)]
-    engine: Option<Secret>,
-
-    /// The JetStream stream, made if there is none [default: FANFARE]
-    #[arg(long, env = "FANFARE_ENGINE_STREAM", value_name = "NAME")]
-    engine_stream: Option<String>,
-
-    /// How many servers keep the stream: 3 outlasts the loss of one [default: 1 for a new stream]
-    #[arg(long, env = "FANFARE_ENGINE_REPLICAS", value_name = "N")]
-    engine_replicas: Option<NonZeroUsize>,
-
-    /// The user at NATS
-    #[arg(long, env = "FANFARE_ENGINE_USER", value_name = "USER")]
-    engine_user: Option<String>,
-
-    /// The user's password; @FILE reads it from a file
-    #[arg(long, env = "FANFARE_ENGINE_PASSWORD", value_name = "PASSWORD|@FILE", hide_env_values = true)]
-    engine_password: Option<Secret>,
-
-    /// The token for NATS; @FILE reads it from a file
-    #[arg(long, env = "FANFARE_ENGINE_TOKEN", value_name = "TOKEN|@FILE", hide_env_values = true)]
-    engine_token: Option<Secret>,
-
-    /// The credentials file for NATS, as nsc writes it
-    #[arg(long, env = "FANFARE_ENGINE_CREDS", value_name = "FILE")]
-    engine_creds: Option<PathBuf>,
-
-    /// Who signs the certificates of NATS (PEM), beside those whom the system trusts
-    #[arg(long, env = "FANFARE_ENGINE_CA", value_name = "FILE")]
-    engine_ca: Option<PathBuf>,
-
     /// serde's own flattening would let unknown keys pass, so the file's keys are sorted before they are read.
     #[command(flatten)]
     #[serde(skip)]
     limits: Limits,
+
+    #[command(flatten)]
+    #[serde(skip)]
+    engine: EngineOptions,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -297,13 +272,6 @@ impl Options {
             subscriptions: self.subscriptions.or(file.subscriptions),
             cookie_name: self.cookie_name.or(file.cookie_name),
             engine: self.engine.or(file.engine),
-            engine_stream: self.engine_stream.or(file.engine_stream),
-            engine_replicas: self.engine_replicas.or(file.engine_replicas),
-            engine_user: self.engine_user.or(file.engine_user),
-            engine_password: self.engine_password.or(file.engine_password),
-            engine_token: self.engine_token.or(file.engine_token),
-            engine_creds: self.engine_creds.or(file.engine_creds),
-            engine_ca: self.engine_ca.or(file.engine_ca),
             ..Self::default()
         };
         merged.with_keys(publisher, subscriber)
@@ -335,7 +303,7 @@ impl Options {
     /// Where events are kept.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
         // What an engine has can be had again, so that a sync for each event would buy nothing.
-        let usual = if self.engine.is_some() { Durability::Os } else { Durability::Fsync };
+        let usual = if self.engine.is_asked_for() { Durability::Os } else { Durability::Fsync };
         let durability = self.durability.unwrap_or(usual);
         match (&self.data_dir, self.memory == Some(true)) {
             (Some(_), true) => Err(Failure::usage("--memory and --data-dir exclude each other: leave one of them out")),
@@ -349,27 +317,7 @@ impl Options {
 
     /// Who makes the order, if it is not the hub alone.
     pub(crate) fn engine(&self) -> anyhow::Result<Option<EngineSettings>> {
-        let Some(engine) = &self.engine else {
-            let said = self.engine_stream.is_some() || self.engine_user.is_some() || self.engine_creds.is_some();
-            let said =
-                said || self.engine_token.is_some() || self.engine_replicas.is_some() || self.engine_ca.is_some();
-            return if said {
-                Err(Failure::usage("what is said of the engine needs --engine URL").into())
-            } else {
-                Ok(None)
-            };
-        };
-        let said = Said {
-            engine,
-            stream: self.engine_stream.as_deref(),
-            replicas: self.engine_replicas.map(NonZeroUsize::get),
-            user: self.engine_user.as_deref(),
-            password: self.engine_password.as_ref(),
-            token: self.engine_token.as_ref(),
-            creds: self.engine_creds.as_ref(),
-            ca: self.engine_ca.as_ref(),
-        };
-        EngineSettings::of(&said).map(Some)
+        self.engine.settings()
     }
 
     /// What an engine's stream keeps: the same whether this hub has its own history in memory or on disk.
@@ -433,16 +381,22 @@ fn read(path: &Path) -> anyhow::Result<Options> {
 }
 
 /// Gives each struct the keys that are its flags' names. Each refuses those that it does not know, with their place.
-fn parse(text: &str) -> Result<Options, toml::de::Error> {
+pub(crate) fn parse(text: &str) -> Result<Options, toml::de::Error> {
     let mut rest = DeTable::parse(text)?;
-    let mut limits = Spanned::new(rest.span(), DeTable::new());
-    for key in Limits::keys() {
-        if let Some((key, value)) = rest.get_mut().remove_entry(key.as_str()) {
-            limits.get_mut().insert(key, value);
+    let limits = take(&mut rest)?;
+    let engine = take(&mut rest)?;
+    Ok(Options { limits, engine, ..Options::deserialize(toml::Deserializer::from(rest))? })
+}
+
+/// Those of the file's keys that are flags of `T`.
+fn take<T: Args + DeserializeOwned>(rest: &mut Spanned<DeTable<'_>>) -> Result<T, toml::de::Error> {
+    let mut taken = Spanned::new(rest.span(), DeTable::new());
+    for flag in T::augment_args(Command::new("")).get_arguments() {
+        if let Some((key, value)) = rest.get_mut().remove_entry(flag.get_id().as_str()) {
+            taken.get_mut().insert(key, value);
         }
     }
-    let limits = Limits::deserialize(toml::Deserializer::from(limits))?;
-    Ok(Options { limits, ..Options::deserialize(toml::Deserializer::from(rest))? })
+    T::deserialize(toml::Deserializer::from(taken))
 }
 
 /// What is wrong and where. The library would show the line, and a line may hold a key.

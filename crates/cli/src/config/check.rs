@@ -44,6 +44,7 @@ pub(super) async fn check(args: CheckArgs) -> anyhow::Result<String> {
 async fn would_start(options: &Options) -> anyhow::Result<()> {
     let settings = options.settings()?;
     options.store()?;
+    options.engine()?;
     if let Some(files) = options.tls()? {
         TlsFiles::check(&files)?;
     }

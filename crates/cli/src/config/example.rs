@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::key::Key;
-use crate::options::Options;
+use crate::options::parse;
 
 const HEAD: &str = "\
 # Settings of `fanfare serve --config FILE`. Every key is commented out: what stands here is the default, or a sample
@@ -15,7 +15,7 @@ const HEAD: &str = "\
 const COLUMNS: usize = 110;
 
 /// What a value can be, by its name in the help, for keys whose default is no value.
-const SAMPLES: [(&str, &[&str]); 16] = [
+const SAMPLES: [(&str, &[&str]); 20] = [
     ("ADDR", &["127.0.0.1:3000"]),
     ("DIR", &["fanfare-data"]),
     ("FILE", &["fanfare.pem"]),
@@ -32,6 +32,10 @@ const SAMPLES: [(&str, &[&str]); 16] = [
     ("PERCENT", &["10"]),
     ("TOPIC", &["topic"]),
     ("TEXT", &["text"]),
+    ("URL|@FILE", &["nats://127.0.0.1:4222"]),
+    ("USER", &["user"]),
+    ("PASSWORD|@FILE", &["@secret"]),
+    ("TOKEN|@FILE", &["@secret"]),
 ];
 
 pub(super) fn example() -> String {
@@ -65,7 +69,7 @@ fn line(key: &Key) -> Option<String> {
         let forms = if key.is_list() { vec![format!("[{quoted}]")] } else { vec![value, quoted] };
         forms.into_iter().map(|form| format!("{} = {form}", key.name()))
     };
-    values.flat_map(written).find(|line| toml::from_str::<Options>(line).is_ok())
+    values.flat_map(written).find(|line| parse(line).is_ok())
 }
 
 /// `text` in lines of at most [`COLUMNS`].

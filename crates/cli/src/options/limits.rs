@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use clap::{Args, Command};
+use clap::Args;
 use fanfare_hub::{Settings, SlowPolicy, TrustedProxy};
 use serde::Deserialize;
 
@@ -61,11 +61,6 @@ pub(crate) struct Limits {
 }
 
 impl Limits {
-    /// The keys of the file that are these flags'.
-    pub(super) fn keys() -> Vec<String> {
-        Self::augment_args(Command::new("")).get_arguments().map(|flag| flag.get_id().to_string()).collect()
-    }
-
     pub(super) fn or(self, file: Self) -> Self {
         Self {
             trusted_proxy: if self.trusted_proxy.is_empty() { file.trusted_proxy } else { self.trusted_proxy },

@@ -7,12 +7,19 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::running::{Ended, fanfare, run};
 
-/// Keys that mean nothing alone, with the one that they need.
-const COMPANIONS: [(&str, &str); 4] = [
-    ("publisher_alg", "publisher_key"),
-    ("subscriber_alg", "subscriber_key"),
-    ("tls_cert", "tls_key"),
-    ("tls_key", "tls_cert"),
+/// Keys that mean nothing alone, with those that they need.
+const COMPANIONS: [(&str, &[&str]); 11] = [
+    ("publisher_alg", &["publisher_key"]),
+    ("subscriber_alg", &["subscriber_key"]),
+    ("tls_cert", &["tls_key"]),
+    ("tls_key", &["tls_cert"]),
+    ("engine_stream", &["engine"]),
+    ("engine_replicas", &["engine"]),
+    ("engine_user", &["engine", "engine_password"]),
+    ("engine_password", &["engine", "engine_user"]),
+    ("engine_token", &["engine"]),
+    ("engine_creds", &["engine"]),
+    ("engine_ca", &["engine"]),
 ];
 
 fn example() -> String {
@@ -66,8 +73,8 @@ fn each_key_of_the_example_is_taken_as_it_stands_there() {
     fs::write(folder.path().join("fanfare.pem"), cert.pem() + &signing_key.serialize_pem()).unwrap();
     let (text, file) = (example(), folder.path().join("fanfare.toml"));
     for key in text.lines().filter_map(commented) {
-        let companion = COMPANIONS.iter().find(|(name, _)| *name == key).map(|(_, companion)| *companion);
-        let is_wanted = |line: &str| commented(line).is_some_and(|name| name == key || Some(name) == companion);
+        let companions = COMPANIONS.iter().find(|(name, _)| *name == key).map_or(&[][..], |(_, companions)| companions);
+        let is_wanted = |line: &str| commented(line).is_some_and(|name| name == key || companions.contains(&name));
         let lines = text.lines().map(|line| if is_wanted(line) { &line[1..] } else { line });
         fs::write(&file, lines.collect::<Vec<_>>().join("\n")).unwrap();
         let ended = check(&file, &[]);
