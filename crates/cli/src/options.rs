@@ -341,8 +341,13 @@ impl Options {
     pub(crate) fn engine(&self) -> anyhow::Result<Option<EngineSettings>> {
         let Some(engine) = &self.engine else {
             let said = self.engine_stream.is_some() || self.engine_user.is_some() || self.engine_creds.is_some();
-            let said = said || self.engine_token.is_some() || self.engine_replicas.is_some() || self.engine_ca.is_some();
-            return if said { Err(Failure::usage("what is said of the engine needs --engine URL").into()) } else { Ok(None) };
+            let said =
+                said || self.engine_token.is_some() || self.engine_replicas.is_some() || self.engine_ca.is_some();
+            return if said {
+                Err(Failure::usage("what is said of the engine needs --engine URL").into())
+            } else {
+                Ok(None)
+            };
         };
         let said = Said {
             engine,

@@ -111,9 +111,8 @@ impl NatsEngine {
 
     /// What is agreed on, by at least so many agreements. An error says why there is nothing.
     async fn agreed(&self, agreements: u64) -> Result<Known, String> {
-        let is_agreed = |status: &Status| {
-            status.is_connected && status.epoch.is_some() && status.agreements >= agreements
-        };
+        let is_agreed =
+            |status: &Status| status.is_connected && status.epoch.is_some() && status.agreements >= agreements;
         let mut status = self.status.subscribe();
         let agreed = timeout(APPEND_TIMEOUT, status.wait_for(is_agreed)).await;
         let known = agreed.ok().and_then(|status| {

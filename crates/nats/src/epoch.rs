@@ -4,7 +4,9 @@
 //! replaced by compare-and-set alone, so that of two nodes that find the same roll-back one advances it and the other
 //! takes that. It is read from the bucket's leader: a replica may be behind.
 
-use async_nats::jetstream::context::{CreateStreamError, GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    CreateStreamError, GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{
     Config, DiscardPolicy, LastRawMessageError, LastRawMessageErrorKind, StorageType, Stream,
@@ -83,8 +85,7 @@ impl EpochBucket {
 
     /// Replaces what was found. False if somebody else has done so.
     pub(crate) async fn replace(&self, found: &Found, entry: Entry) -> Result<bool, EpochError> {
-        let message =
-            PublishMessage::build().payload(entry.to_bytes()).expected_last_subject_sequence(found.revision);
+        let message = PublishMessage::build().payload(entry.to_bytes()).expected_last_subject_sequence(found.revision);
         let sent = self.context.send_publish(self.subject.clone(), message).await.map_err(EpochError::Write)?;
         match sent.await {
             Ok(_) => Ok(true),

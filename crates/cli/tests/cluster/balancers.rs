@@ -71,7 +71,8 @@ async fn behind(heading: &str, command: fn(&Path, &str) -> Command) {
         let mut command = command(folder.path(), &configuration(heading, door, hubs.addresses()));
         let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit()).spawn();
         let mut balancer = Balancer(process.expect("the balancer is installed: scripts/test does it"));
-        let is_up = async || reqwest::get(format!("http://{door}/health/live")).await.is_ok_and(|live| live.status() == 200);
+        let is_up =
+            async || reqwest::get(format!("http://{door}/health/live")).await.is_ok_and(|live| live.status() == 200);
         while balancer.0.try_wait().unwrap().is_none() && !is_up().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

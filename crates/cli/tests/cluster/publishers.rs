@@ -105,7 +105,11 @@ async fn send(client: &reqwest::Client, hubs: &Hubs, data: &str, key: Option<&st
         StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT => Outcome::Maybe,
         StatusCode::SERVICE_UNAVAILABLE if !retry_after => Outcome::Maybe,
         StatusCode::SERVICE_UNAVAILABLE => {
-            if text.contains("not known whether") { Outcome::Maybe } else { Outcome::Refused }
+            if text.contains("not known whether") {
+                Outcome::Maybe
+            } else {
+                Outcome::Refused
+            }
         }
         status => panic!("{status}: {text}"),
     }

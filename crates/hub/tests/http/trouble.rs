@@ -129,7 +129,10 @@ async fn a_cursor_of_another_node_is_waited_for_and_what_can_not_be_told_is_503(
     let engine = Arc::new(Distant { log: log.clone(), elsewhere: Mutex::new(events), is_reachable, is_filling });
     let hub = Running::of(Hub::builder().engine(engine.clone(), log.clone())).await;
     let refused = hub.get("/events/a").send().await.unwrap();
-    assert_eq!((refused.status(), refused.headers()["retry-after"].as_bytes()), (StatusCode::SERVICE_UNAVAILABLE, &b"5"[..]));
+    assert_eq!(
+        (refused.status(), refused.headers()["retry-after"].as_bytes()),
+        (StatusCode::SERVICE_UNAVAILABLE, &b"5"[..])
+    );
     assert!(refused.text().await.unwrap().contains("the others are away"));
 
     engine.is_reachable.store(true, Ordering::SeqCst);
