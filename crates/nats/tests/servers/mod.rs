@@ -63,7 +63,7 @@ impl Servers {
             let store = folder.path().join(&name);
             let mut text = format!(
                 "server_name: {name}\nlisten: 127.0.0.1:{port}\n\
-                 jetstream {{ store_dir: {store:?}, max_memory_store: 64MB, max_file_store: 1GB }}\n{extra}\n"
+                 jetstream {{ store_dir: {store:?}, max_memory_store: 64MB, max_file_store: 4GB }}\n{extra}\n"
             );
             if count > 1 {
                 let cluster = ports[count + index];
