@@ -317,31 +317,7 @@ impl Options {
 
     /// Who makes the order, if it is not the hub alone.
     pub(crate) fn engine(&self) -> anyhow::Result<Option<EngineSettings>> {
-<<<<<<< HEAD
         self.engine.settings()
-=======
-        let Some(engine) = &self.engine else {
-            let said = self.engine_stream.is_some() || self.engine_user.is_some() || self.engine_creds.is_some();
-            let said =
-                said || self.engine_token.is_some() || self.engine_replicas.is_some() || self.engine_ca.is_some();
-            return if said {
-                Err(Failure::usage("what is said of the engine needs --engine URL").into())
-            } else {
-                Ok(None)
-            };
-        };
-        let said = Said {
-            engine,
-            stream: self.engine_stream.as_deref(),
-            replicas: self.engine_replicas.map(NonZeroUsize::get),
-            user: self.engine_user.as_deref(),
-            password: self.engine_password.as_ref(),
-            token: self.engine_token.as_ref(),
-            creds: self.engine_creds.as_ref(),
-            ca: self.engine_ca.as_ref(),
-        };
-        EngineSettings::of(&said).map(Some)
->>>>>>> refs/w/nats
     }
 
     /// What an engine's stream keeps: the same whether this hub has its own history in memory or on disk.

@@ -1,6 +1,11 @@
 //! Several hubs of the real binary on real NATS servers, and what goes wrong with either: nothing acknowledged is lost,
 //! nothing comes twice, and all subscribers see one order, whichever hubs they hop between.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures, and what the servers said before a test failed"
+)]
 
 #[path = "../running/mod.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]

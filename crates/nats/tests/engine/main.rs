@@ -1,4 +1,9 @@
 //! The engine against real servers.
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "figures, and what the servers said before a test failed"
+)]
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -91,6 +96,7 @@ fn settings(servers: &Servers) -> Settings {
     settings_of(&servers.url())
 }
 
+#[allow(clippy::disallowed_methods, reason = "here the clock comes in")]
 fn settings_of(url: &str) -> Settings {
     let now =
         || Timestamp(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("after 1970").as_millis() as u64);

@@ -32,6 +32,7 @@ impl Scripts {
     /// # Errors
     ///
     /// If it is not installed: the error names the command.
+    #[allow(dead_code, reason = "not every example has packages of one file")]
     pub(crate) fn with_installed(self, name: &str, path: &str) -> io::Result<Self> {
         self.with_file(name, Path::new(PACKAGES).join(path))
     }
