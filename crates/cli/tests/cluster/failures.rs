@@ -16,8 +16,9 @@ async fn a_while() {
 
 async fn leader(servers: &Servers) -> Option<usize> {
     let client = async_nats::connect(servers.url()).await.ok()?;
-    let stream = async_nats::jetstream::new(client).get_stream("FANFARE").await.ok()?;
-    stream.cached_info().cluster.as_ref()?.leader.as_deref().map(|name| servers.named(name))
+    let answer = client.request("$JS.API.STREAM.INFO.FANFARE", "".into()).await.ok()?;
+    let info: serde_json::Value = serde_json::from_slice(&answer.payload).ok()?;
+    info["cluster"]["leader"].as_str().map(|name| servers.named(name))
 }
 
 /// Who leads, once somebody does.

@@ -97,8 +97,9 @@ fn no_secret_is_in_the_log_at_any_level() {
                         let _ = std::process::Command::new("curl").args(common).args(&arguments).arg(url).status();
                         let id = format!("X-Request-Id: post-{asked}");
                         let url = hub.hub.url(path);
-                        let common = ["-k", "-o", "/dev/null", version, "-H", &id, "-d", "x"];
-                        curl(&[&common[..], &arguments, &[&url]].concat());
+                        // Refused before its body has come, curl may take the stream for broken.
+                        let common = ["-k", "-s", "-o", "/dev/null", version, "-H", &id, "-d", "x"];
+                        let _ = std::process::Command::new("curl").args(common).args(&arguments).arg(url).status();
                     }
                 }
             }
@@ -135,8 +136,12 @@ fn what_hostile_peers_send_is_escaped() {
             let arguments = ["-s", "-o", "/dev/null", "--max-time", "0.2", "-H", id, "-H", "Last-Event-ID: \u{9b}31m"];
             let _ = std::process::Command::new("curl").args(arguments).arg(url).status();
         }
-        curl(&["-o", "/dev/null", "-H", "X-Request-Id: last", &hub.hub.url("/nothing")]);
-        hub.until(&["last", "404"]);
+        // Of many refusals in a second some are counted and not said, so it is refused until it is.
+        let start = Instant::now();
+        while !hub.log().lines().any(|line| line.contains("last") && line.contains("404")) {
+            assert!(start.elapsed() < PATIENCE, "{}", hub.log());
+            curl(&["-o", "/dev/null", "-H", "X-Request-Id: last", &hub.hub.url("/nothing")]);
+        }
         check_form(&hub.log(), format);
     }
 }
@@ -147,7 +152,7 @@ fn refusals_are_said_and_all_else_for_whoever_looks() {
         let quiet = Logged::start("info", &["--log-format", format]);
         curl(&["-d", "x", "-H", "X-Request-Id: fine", &quiet.hub.url("/events/a")]);
         curl(&["-o", "/dev/null", "-H", "X-Request-Id: mine", &quiet.hub.url("/nothing?secret")]);
-        let line = quiet.until(&["refused", "mine", "GET", "/nothing", "404", "127.0.0.1:", "there is nothing at"]);
+        let line = quiet.until(&["refused", "mine", "GET", "/nothing", "404", "127.0.0.1", "there is nothing at"]);
         assert!(!line.contains("secret"), "{line}");
         let log = quiet.log();
         assert!(!log.contains("fine"), "{log}");
@@ -159,7 +164,7 @@ fn refusals_are_said_and_all_else_for_whoever_looks() {
         let mut other = Curl::follow(&debug.hub.url("/events/a"), &general);
         other.until(|line| line == ":");
         curl(&["-d", "x", "-H", "X-Request-Id: fine", &debug.hub.url("/events/a")]);
-        debug.until(&["answered", "fine", "POST", "/events/a", "200", "duration_us", "bytes", "127.0.0.1:"]);
+        debug.until(&["answered", "fine", "POST", "/events/a", "200", "duration_us", "bytes", "127.0.0.1"]);
         debug.until(&["answered", "stream-1", "GET", "200"]);
         drop((follower, other));
         for stream in ["stream-1", "stream-2"] {

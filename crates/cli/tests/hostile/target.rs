@@ -143,11 +143,15 @@ impl Target {
         timeout(PATIENCE, gone).await.expect("the hub still holds connections that nobody has");
     }
 
+    /// The sum of a metric over its labels.
     async fn metric(&self, name: &str) -> u64 {
         let response = timeout(PATIENCE, self.client.get(self.hub.url("/metrics")).send()).await.unwrap().unwrap();
         let text = response.text().await.unwrap();
-        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-        value.unwrap_or_else(|| panic!("there is no {name} in {text}"))
+        let values = text.lines().filter_map(|line| {
+            let rest = line.strip_prefix(name).filter(|rest| rest.starts_with(['{', ' ']))?;
+            rest.rsplit_once(' ')?.1.parse::<u64>().ok()
+        });
+        values.reduce(|sum, value| sum + value).unwrap_or_else(|| panic!("there is no {name} in {text}"))
     }
 
     async fn memory_is_back_to(&self, before: u64) {
