@@ -17,10 +17,10 @@ const ROUNDS: usize = 2;
 
 /// What memory may differ by from one moment to another: freed pages that the allocator keeps for its threads. Each attack
 /// would leave more behind if what it made the hub hold stayed.
-const SLACK_BYTES: u64 = 8 << 20;
+const SLACK_BYTES: u64 = 32 << 20;
 
 /// Between two checks while an attack lasts: each takes a port of loopback that is only free again a minute later.
-const PACE: Duration = Duration::from_millis(20);
+pub(crate) const PACE: Duration = Duration::from_millis(20);
 
 /// With little history, so that what is published does not look like a leak.
 pub(crate) const SERVE: [&str; 6] = ["serve", "--memory", "--retain-bytes", "2MiB", "--shards", "2"];
