@@ -39,6 +39,7 @@ mod reading;
 
 // The file alone: the crate would bring a client of NATS with it.
 #[path = "../../crates/nats/src/batch.rs"]
+#[allow(dead_code, reason = "what writes is the publishers' side")]
 mod coding;
 
 /// The `main` of a target, under cargo-fuzz or without it.
