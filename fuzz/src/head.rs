@@ -99,7 +99,8 @@ async fn as_hyper_reads(bytes: &[u8]) -> Option<Seen> {
         Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
     });
     let stream = TokioIo::new(tokio::io::join(bytes, tokio::io::sink()));
-    // The end of its input is an error to it or not.
-    let _ = hyper::server::conn::http1::Builder::new().max_buf_size(32 << 10).serve_connection(stream, service).await;
+    // The end of its input is an error to it or not, but must not come before the request that it has.
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    let _ = builder.half_close(true).max_buf_size(32 << 10).serve_connection(stream, service).await;
     found.into_inner().expect("no panic before")
 }

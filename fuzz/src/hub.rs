@@ -46,8 +46,8 @@ impl TestHub {
     }
 
     fn response(&self, request: Request<Body>) -> Response<Body> {
-        let answered = tokio::time::timeout(PATIENCE, self.hub.router().oneshot(request));
-        let Ok(response) = self.runtime.block_on(async { answered.await.expect("it is answered in time") });
+        let answered = async { tokio::time::timeout(PATIENCE, self.hub.router().oneshot(request)).await };
+        let Ok(response) = self.runtime.block_on(answered).expect("it is answered in time");
         response
     }
 
