@@ -9,6 +9,7 @@ use fanfare_log::{Engine, Log, Retention};
 use fanfare_nats::{Credentials, NatsEngine, Servers, Settings, StartError, StreamName};
 
 use crate::Failure;
+use crate::options::Said;
 use crate::secret::Secret;
 
 /// The engine as it was asked for, and checked.
@@ -19,19 +20,6 @@ pub(crate) struct EngineSettings {
     ca: Option<PathBuf>,
     stream: StreamName,
     replicas: Option<usize>,
-}
-
-/// What was said of it.
-#[derive(Debug)]
-pub(crate) struct Said<'a> {
-    pub(crate) engine: &'a Secret,
-    pub(crate) stream: Option<&'a str>,
-    pub(crate) replicas: Option<usize>,
-    pub(crate) user: Option<&'a str>,
-    pub(crate) password: Option<&'a Secret>,
-    pub(crate) token: Option<&'a Secret>,
-    pub(crate) creds: Option<&'a PathBuf>,
-    pub(crate) ca: Option<&'a PathBuf>,
 }
 
 impl EngineSettings {

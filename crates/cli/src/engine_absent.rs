@@ -1,31 +1,16 @@
 //! What `engine` is in a binary that was built without NATS.
 
 use std::convert::Infallible;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use fanfare_log::{Engine, Log, Retention};
 
 use crate::Failure;
-use crate::secret::Secret;
+use crate::options::Said;
 
 /// There is none.
 #[derive(Debug, Clone)]
 pub(crate) struct EngineSettings(Infallible);
-
-/// What was said of it.
-#[derive(Debug)]
-#[expect(dead_code, reason = "the other one reads it")]
-pub(crate) struct Said<'a> {
-    pub(crate) engine: &'a Secret,
-    pub(crate) stream: Option<&'a str>,
-    pub(crate) replicas: Option<usize>,
-    pub(crate) user: Option<&'a str>,
-    pub(crate) password: Option<&'a Secret>,
-    pub(crate) token: Option<&'a Secret>,
-    pub(crate) creds: Option<&'a PathBuf>,
-    pub(crate) ca: Option<&'a PathBuf>,
-}
 
 impl EngineSettings {
     pub(crate) fn of(_said: &Said<'_>) -> anyhow::Result<Self> {

@@ -3,6 +3,8 @@
 mod engine;
 mod limits;
 
+pub(crate) use engine::Said;
+
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Deserialize;
 
 use crate::Failure;
-use crate::engine::{EngineSettings, Said};
+use crate::engine::EngineSettings;
 use crate::secret::Secret;
 
 /// What is said of the engine.
@@ -95,4 +95,18 @@ impl EngineOptions {
         };
         EngineSettings::of(&said).map(Some)
     }
+}
+
+/// What was said of an engine that is asked for.
+#[derive(Debug)]
+#[cfg_attr(not(feature = "nats"), expect(dead_code, reason = "only the engine reads it"))]
+pub(crate) struct Said<'a> {
+    pub(crate) engine: &'a Secret,
+    pub(crate) stream: Option<&'a str>,
+    pub(crate) replicas: Option<usize>,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) password: Option<&'a Secret>,
+    pub(crate) token: Option<&'a Secret>,
+    pub(crate) creds: Option<&'a PathBuf>,
+    pub(crate) ca: Option<&'a PathBuf>,
 }

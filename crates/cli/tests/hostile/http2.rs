@@ -87,6 +87,17 @@ async fn rapid_resets_end_the_connection() {
         .await;
 }
 
+/// A crowd says this, and each of it is sent away.
+async fn ends_the_connection(target: &Target, said: &[u8]) {
+    target
+        .withstands(16 << 20, async |address| {
+            for heard in crowd(10, async |_| tell(address, said).await).await {
+                assert!(heard.is_ended || !heard.reasons().is_empty());
+            }
+        })
+        .await;
+}
+
 /// Streams that the hub itself has to reset, over and over ("MadeYouReset", CVE-2025-8671): a window update of nothing is
 /// an error of its stream.
 #[tokio::test]
@@ -97,13 +108,7 @@ async fn streams_that_are_made_to_be_reset_end_the_connection() {
         said.extend(open(stream));
         said.extend(frame(WINDOW_UPDATE, 0, stream, &[0; 4]));
     }
-    target
-        .withstands(16 << 20, async |address| {
-            for heard in crowd(10, async |_| tell(address, &said).await).await {
-                assert!(heard.is_ended || !heard.reasons().is_empty());
-            }
-        })
-        .await;
+    ends_the_connection(&target, &said).await;
 }
 
 /// CVE-2024-27316: a head in pieces without end, of headers or of nothing at all.
@@ -115,13 +120,7 @@ async fn heads_without_end_end_the_connection() {
     for piece in [&header[..], &[]] {
         let mut said = frame(HEADERS, END_STREAM, 1, &subscription());
         said.extend(frame(CONTINUATION, 0, 1, piece).repeat(20_000));
-        target
-            .withstands(16 << 20, async |address| {
-                for heard in crowd(10, async |_| tell(address, &said).await).await {
-                    assert!(heard.is_ended || !heard.reasons().is_empty());
-                }
-            })
-            .await;
+        ends_the_connection(&target, &said).await;
     }
 }
 

@@ -14,33 +14,30 @@ fn model(slow: SlowPolicy) -> Model {
     Model { slow, ..Model::new(true) }
 }
 
+/// What came is right at every moment, and whole once nothing happens any more.
+fn whatever_happens(slow: SlowPolicy, steps: &[Step]) {
+    in_a_runtime(|| {
+        let mut model = model(slow);
+        for step in steps {
+            model.run(step);
+        }
+        model.check(false);
+        model.settle();
+        model.check(true);
+    });
+}
+
 proptest! {
     /// The latest of each topic comes, in order, nothing twice, and nothing that a grant does not allow.
     #[test]
     fn whatever_happens_the_latest_of_each_topic_comes(steps in proptest::collection::vec(step(), 1..160)) {
-        in_a_runtime(|| {
-            let mut model = model(SlowPolicy::Conflate);
-            for step in &steps {
-                model.run(step);
-            }
-            model.check(false);
-            model.settle();
-            model.check(true);
-        });
+        whatever_happens(SlowPolicy::Conflate, &steps);
     }
 
     /// Whoever is not cut off has everything, and whoever is has everything up to there.
     #[test]
     fn whatever_happens_nothing_is_left_out_before_a_stream_ends(steps in proptest::collection::vec(step(), 1..160)) {
-        in_a_runtime(|| {
-            let mut model = model(SlowPolicy::Disconnect);
-            for step in &steps {
-                model.run(step);
-            }
-            model.check(false);
-            model.settle();
-            model.check(true);
-        });
+        whatever_happens(SlowPolicy::Disconnect, &steps);
     }
 }
 
