@@ -146,6 +146,7 @@ pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use inside::{ReceiveError, Received};
 pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
+pub use presence::{InvalidNodeId, InvalidNodeName, Neighbours, NodeId, NodeName, Receiving, Sending};
 pub use revocation::Revocation;
 pub use run::RunError;
 pub use selector::Selector;
@@ -156,6 +157,6 @@ pub use token::{
     VerifyingKey,
 };
 pub use topic::{InvalidTopic, Topic};
-pub use typed_topic::{InvalidTypedTopic, TypedTopic};
 pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy};
+pub use typed_topic::{InvalidTypedTopic, TypedTopic};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};

@@ -14,6 +14,7 @@ use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 
 use crate::AllowedOrigin;
 use crate::http::access::may_publish_from;
+use crate::http::subscriptions::NODE;
 use crate::origin::{is_loopback_origin, is_named};
 use crate::settings::Settings;
 
@@ -74,7 +75,7 @@ fn reading(settings: &Settings) -> CorsLayer {
         .allow_credentials(credentials(settings, &settings.cors_origins))
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([AUTHORIZATION, CACHE_CONTROL, LAST_EVENT_ID])
-        .expose_headers([LAST_EVENT_ID])
+        .expose_headers([LAST_EVENT_ID, NODE])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 

@@ -16,6 +16,7 @@ mod http2;
 mod limits;
 mod mercure;
 mod metrics;
+mod neighbours;
 mod publish;
 mod replay;
 mod requests;

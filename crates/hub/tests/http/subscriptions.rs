@@ -173,6 +173,11 @@ async fn news_that_is_no_more_known_is_told_as_a_gap_and_the_log_goes_on() {
     let gap = watcher.next().await.unwrap();
     assert_eq!((gap.event_type.as_str(), &gap.id), ("fanfare-gap", &id));
     assert_eq!(serde_json::from_str::<Value>(&gap.data).unwrap()["reason"], "lagged");
+    // From then on it is told all, of itself first.
+    for topic in ["/.well-known/mercure/subscriptions/{topic}/{subscriber}", "a"] {
+        let (own, _) = next(&mut watcher).await;
+        assert_eq!((&own["topic"], &own["active"]), (&json!(topic), &json!(true)));
+    }
     assert_eq!(watcher.data(1).await, ["after"]);
 }
 
