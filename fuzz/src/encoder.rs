@@ -7,9 +7,11 @@ use fanfare_wire::{Event, EventId, EventType, encode_comment};
 use crate::numbers;
 use crate::reading::{cut, decode};
 
+pub use crate::decoder::WORDS;
+
 /// Makes an event of four parts of `bytes`, cut at 0x1E (so that line breaks can be in each): type, id, reconnection time
 /// and data. What can't be a type or an id must be refused; what was encoded must be decoded to that one event.
-pub fn encoder(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     let mut parts = bytes.splitn(4, |byte| *byte == 0x1E).map(String::from_utf8_lossy);
     let mut part = || parts.next().unwrap_or_default();
     let (event_type, id, retry, data) = (part(), part(), part(), part());

@@ -11,42 +11,16 @@ use std::{env, fs};
 
 use anyhow::{Context, bail};
 
-/// Pieces of streams that are full of traps.
-const DICTIONARY: [&[u8]; 26] = [
-    b"\n",
-    b"\r",
-    b"\r\n",
-    b"\n\n",
-    b"\r\r",
-    b"data",
-    b"data:",
-    b"data: ",
-    b"event: ",
-    b"id: ",
-    b"id",
-    b"retry: ",
-    b":",
-    b" ",
-    b"0",
-    b"12",
-    b"\0",
-    b"\x1E",
-    b"\xEF\xBB\xBF",
-    b"\xEF",
-    b"\xBB",
-    b"\xE2\x82",
-    b"\xFF",
-    b"\xC3\xA9",
-    b"\xF0\x9F\x98\x80",
-    b":\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n:\n\n",
-];
-
 /// The longest input that is made: long enough for whole blocks and short enough for ten thousand a second.
 const INPUT_BYTES_MAX: usize = 512;
 
-/// Runs `target` on files that are named, or on its seeds and then for `--seconds N` (60) on mutations.
-pub fn main(name: &str, target: fn(&[u8])) -> ExitCode {
-    match run(name, target) {
+/// Inputs between two looks at the clock: a millisecond of the fastest target, a second of the one that starts a process.
+const LOOK_INPUTS: u64 = 100;
+
+/// Runs `target` on files that are named, or on its seeds and then for `--seconds N` (60) on mutations, into which
+/// `words` are put.
+pub fn main(name: &str, target: fn(&[u8]), words: &[&[u8]]) -> ExitCode {
+    match run(name, target, words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{name}: {error:#}");
@@ -55,7 +29,7 @@ pub fn main(name: &str, target: fn(&[u8])) -> ExitCode {
     }
 }
 
-fn run(name: &str, target: fn(&[u8])) -> anyhow::Result<()> {
+fn run(name: &str, target: fn(&[u8]), words: &[&[u8]]) -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1).peekable();
     let mut duration = Duration::from_secs(60);
     let mut files = Vec::new();
@@ -83,10 +57,10 @@ fn run(name: &str, target: fn(&[u8])) -> anyhow::Result<()> {
     let mut numbers = fastrand::Rng::with_seed(seed);
     let (start, mut inputs) = (Instant::now(), 0_u64);
     while start.elapsed() < duration {
-        for _ in 0..1000 {
-            attempt(name, target, &mutated(&seeds, &mut numbers))?;
+        for _ in 0..LOOK_INPUTS {
+            attempt(name, target, &mutated(&seeds, words, &mut numbers))?;
         }
-        inputs += 1000;
+        inputs += LOOK_INPUTS;
     }
     println!("{name}: {inputs} inputs pass");
     Ok(())
@@ -122,7 +96,7 @@ fn attempt(name: &str, target: fn(&[u8]), input: &[u8]) -> anyhow::Result<()> {
 }
 
 /// A seed, or nothing, with a few changes.
-fn mutated(seeds: &[(PathBuf, Vec<u8>)], numbers: &mut fastrand::Rng) -> Vec<u8> {
+fn mutated(seeds: &[(PathBuf, Vec<u8>)], words: &[&[u8]], numbers: &mut fastrand::Rng) -> Vec<u8> {
     let any_seed = |numbers: &mut fastrand::Rng| &*seeds[numbers.usize(..seeds.len())].1;
     let mut input = if numbers.u8(..4) == 0 { Vec::new() } else { any_seed(numbers).to_vec() };
     for _ in 0..=numbers.usize(..16) {
@@ -138,7 +112,7 @@ fn mutated(seeds: &[(PathBuf, Vec<u8>)], numbers: &mut fastrand::Rng) -> Vec<u8>
                 let end = numbers.usize(start..=other.len());
                 input.splice(at..at, other[start..end].iter().copied());
             }
-            _ => drop(input.splice(at..at, DICTIONARY[numbers.usize(..DICTIONARY.len())].iter().copied())),
+            _ => drop(input.splice(at..at, words[numbers.usize(..words.len())].iter().copied())),
         }
         input.truncate(INPUT_BYTES_MAX);
     }

@@ -48,7 +48,7 @@ use examination::examine;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct DoctorArgs {
-    /// The stream, such as https://example.com/events, or the hub; without a scheme, http
+    #[arg(help = "The stream, such as https://example.com/events, or the hub; without a scheme, http")]
     url: String,
 
     /// Asks as a page of this origin would, and says whether a browser lets it read the stream

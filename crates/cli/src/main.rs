@@ -4,6 +4,7 @@
 
 mod units;
 
+mod logging;
 mod terminal;
 
 mod connection;
@@ -14,9 +15,13 @@ mod secret;
 mod key_source;
 mod keys;
 
+#[cfg_attr(not(feature = "nats"), path = "engine_absent.rs")]
+mod engine;
+
 mod demo;
 mod options;
 mod serve;
+mod systemd;
 mod tls;
 
 mod config;
@@ -35,14 +40,15 @@ mod doctor;
 
 mod bench;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
-use tracing_subscriber::EnvFilter;
+
+use crate::logging::LogFormat;
 
 #[derive(Debug, Parser)]
 #[command(name = "fanfare", version, about = "Server-sent events: a hub, and both of its ends", max_term_width = 100)]
@@ -84,8 +90,12 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    start_log();
-    let outcome = match Cli::parse().command {
+    let command = Cli::parse().command;
+    // A hub's options say how its lines are written.
+    if !matches!(command, Command::Serve(_) | Command::Demo(_)) {
+        logging::start(LogFormat::Text);
+    }
+    let outcome = match command {
         Command::Serve(args) => serve::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Publish(args) => publish::run(args).await,
@@ -108,14 +118,6 @@ async fn main() -> ExitCode {
         let code = error.downcast_ref::<Failure>().map_or(1, |failure| failure.code);
         ExitCode::from(code)
     })
-}
-
-/// Log lines go to stderr, where they are no part of what a command prints.
-fn start_log() {
-    let level = std::env::var("FANFARE_LOG").unwrap_or_else(|_| "info".to_owned());
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_target(false).with_ansi(colours);
-    log.with_env_filter(EnvFilter::new(level)).init();
 }
 
 /// Whoever read our output has gone, as `head` does: that is no error.

@@ -18,7 +18,9 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use crate::Failure;
+use crate::engine::{EngineSettings, Said};
 use crate::keys::Keys;
+use crate::logging::LogFormat;
 use crate::options::limits::Limits;
 use crate::secret::Secret;
 use crate::tls::TlsFiles;
@@ -146,6 +148,42 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_COMPRESSION", value_name = "on|off")]
     compression: Option<Switch>,
 
+    /// How log lines are written: for people, or a JSON object a line [default: text]
+    #[arg(long, env = "FANFARE_LOG_FORMAT", value_name = "text|json", hide_possible_values = true)]
+    log_format: Option<LogFormat>,
+
+    /// Let NATS make the order, so that several hubs are one: nats://HOST:PORT,HOST:PORT, or tls://; @FILE reads it from a file
+    #[arg(long, env = "FANFARE_ENGINE", value_name = "URL|@FILE", hide_env_values = true)]
+    engine: Option<Secret>,
+
+    /// The JetStream stream, made if there is none [default: FANFARE]
+    #[arg(long, env = "FANFARE_ENGINE_STREAM", value_name = "NAME")]
+    engine_stream: Option<String>,
+
+    /// How many servers keep the stream: 3 outlasts the loss of one [default: 1 for a new stream]
+    #[arg(long, env = "FANFARE_ENGINE_REPLICAS", value_name = "N")]
+    engine_replicas: Option<NonZeroUsize>,
+
+    /// The user at NATS
+    #[arg(long, env = "FANFARE_ENGINE_USER", value_name = "USER")]
+    engine_user: Option<String>,
+
+    /// The user's password; @FILE reads it from a file
+    #[arg(long, env = "FANFARE_ENGINE_PASSWORD", value_name = "PASSWORD|@FILE", hide_env_values = true)]
+    engine_password: Option<Secret>,
+
+    /// The token for NATS; @FILE reads it from a file
+    #[arg(long, env = "FANFARE_ENGINE_TOKEN", value_name = "TOKEN|@FILE", hide_env_values = true)]
+    engine_token: Option<Secret>,
+
+    /// The credentials file for NATS, as nsc writes it
+    #[arg(long, env = "FANFARE_ENGINE_CREDS", value_name = "FILE")]
+    engine_creds: Option<PathBuf>,
+
+    /// Who signs the certificates of NATS (PEM), beside those whom the system trusts
+    #[arg(long, env = "FANFARE_ENGINE_CA", value_name = "FILE")]
+    engine_ca: Option<PathBuf>,
+
     /// serde's own flattening would let unknown keys pass, so the file's keys are sorted before they are read.
     #[command(flatten)]
     #[serde(skip)]
@@ -253,13 +291,26 @@ impl Options {
             tls_key: self.tls_key.or(file.tls_key),
             shards: self.shards.or(file.shards),
             compression: self.compression.or(file.compression),
+            log_format: self.log_format.or(file.log_format),
             limits: self.limits.or(file.limits),
             anonymous: self.anonymous.or(file.anonymous),
             subscriptions: self.subscriptions.or(file.subscriptions),
             cookie_name: self.cookie_name.or(file.cookie_name),
+            engine: self.engine.or(file.engine),
+            engine_stream: self.engine_stream.or(file.engine_stream),
+            engine_replicas: self.engine_replicas.or(file.engine_replicas),
+            engine_user: self.engine_user.or(file.engine_user),
+            engine_password: self.engine_password.or(file.engine_password),
+            engine_token: self.engine_token.or(file.engine_token),
+            engine_creds: self.engine_creds.or(file.engine_creds),
+            engine_ca: self.engine_ca.or(file.engine_ca),
             ..Self::default()
         };
         merged.with_keys(publisher, subscriber)
+    }
+
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or_default()
     }
 
     pub(crate) fn listen(&self) -> Vec<SocketAddr> {
@@ -283,7 +334,9 @@ impl Options {
 
     /// Where events are kept.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
-        let durability = self.durability.unwrap_or_default();
+        // What an engine has can be had again, so that a sync for each event would buy nothing.
+        let usual = if self.engine.is_some() { Durability::Os } else { Durability::Fsync };
+        let durability = self.durability.unwrap_or(usual);
         match (&self.data_dir, self.memory == Some(true)) {
             (Some(_), true) => Err(Failure::usage("--memory and --data-dir exclude each other: leave one of them out")),
             (None, true) => Ok(Store::Memory(self.retention(DEFAULT_RETENTION))),
@@ -292,6 +345,36 @@ impl Options {
                 Ok(Store::Disk { folder, durability, retention: self.retention(DISK_RETENTION) })
             }
         }
+    }
+
+    /// Who makes the order, if it is not the hub alone.
+    pub(crate) fn engine(&self) -> anyhow::Result<Option<EngineSettings>> {
+        let Some(engine) = &self.engine else {
+            let said = self.engine_stream.is_some() || self.engine_user.is_some() || self.engine_creds.is_some();
+            let said =
+                said || self.engine_token.is_some() || self.engine_replicas.is_some() || self.engine_ca.is_some();
+            return if said {
+                Err(Failure::usage("what is said of the engine needs --engine URL").into())
+            } else {
+                Ok(None)
+            };
+        };
+        let said = Said {
+            engine,
+            stream: self.engine_stream.as_deref(),
+            replicas: self.engine_replicas.map(NonZeroUsize::get),
+            user: self.engine_user.as_deref(),
+            password: self.engine_password.as_ref(),
+            token: self.engine_token.as_ref(),
+            creds: self.engine_creds.as_ref(),
+            ca: self.engine_ca.as_ref(),
+        };
+        EngineSettings::of(&said).map(Some)
+    }
+
+    /// What an engine's stream keeps: the same whether this hub has its own history in memory or on disk.
+    pub(crate) fn stream_retention(&self) -> Retention {
+        self.retention(DISK_RETENTION)
     }
 
     /// What `demo` sets where nothing else was said.
@@ -470,13 +553,13 @@ mod tests {
     #[test]
     fn flags_win_over_the_file() {
         let file = parse(
-            "listen = ['127.0.0.1:1', '[::1]:2']\nmax_topics = 7\ntrusted_proxy = ['10.0.0.0/8']\nheartbeat = 5\nretain_age = '2d'\ncors_origin = ['*']\ngap_event = 'off'",
+            "listen = ['127.0.0.1:1', '[::1]:2']\nmax_topics = 7\ntrusted_proxy = ['10.0.0.0/8']\nheartbeat = 5\nretain_age = '2d'\ncors_origin = ['*']\ngap_event = 'off'\ncompression = 'on'",
         );
         let options = flags(&["--heartbeat", "7s", "--retain-bytes=1MiB", "--memory"]).or(file.unwrap());
         let settings = options.settings().unwrap();
         assert_eq!(settings.heartbeat, Duration::from_secs(7));
         assert_eq!((settings.topics_max, settings.trusted_proxies.len()), (7, 1));
-        assert!(!settings.gap_event && settings.cors_origins[0].is_any());
+        assert!(!settings.gap_event && settings.compression && settings.cors_origins[0].is_any());
         assert_eq!(options.listen().len(), 2);
         let two_days = Some(Duration::from_secs(2 * 86400));
         let retention = Retention { count: None, age: two_days, bytes: Some(1 << 20) };

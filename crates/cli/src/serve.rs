@@ -8,16 +8,17 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
-use fanfare_hub::{Authorization, Clock, Hub, SystemClock, raise_open_files_limit};
-use fanfare_log::{DiskLog, DiskSettings, Retention};
+use fanfare_hub::{Authorization, Clock, Hub, Settings, SystemClock, raise_open_files_limit};
+use fanfare_log::{DiskLog, DiskSettings, Epoch, Log, MemoryLog, Order, Retention};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::Failure;
+use crate::engine::EngineSettings;
 use crate::options::{Durability, Options, Store};
 use crate::tls::TlsFiles;
+use crate::{Failure, logging, systemd};
 
 #[derive(Debug, Args)]
 #[command(
@@ -34,23 +35,32 @@ pub(crate) async fn run(args: ServeArgs) -> anyhow::Result<ExitCode> {
 
 /// Runs a hub until a signal ends it. `start` is called when it listens.
 pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow::Result<ExitCode> {
+    logging::start(options.log_format());
     let settings = options.settings()?;
     let store = options.store()?;
+    let engine = options.engine()?;
     let tls = options.tls()?.map(TlsFiles::watch).transpose()?;
     // Whoever manages services says "reload" with it, and means no end. A terminal that says it is gone.
     let _ignored = if tls.is_none() && !io::stdin().is_terminal() { Some(signal(SignalKind::hangup())?) } else { None };
-    let mut listeners = Vec::new();
-    for address in options.listen() {
-        settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()))?;
-        let why = || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
-        listeners.push(TcpListener::bind(address).await.with_context(why)?);
-    }
+    let listeners = listen(options, &settings).await?;
     let authorization = settings.authorization.clone();
     // Last of all: what was refused leaves no folder behind.
     let builder = Hub::builder().settings(settings);
-    let builder = match &store {
-        Store::Memory(retention) => builder.memory(*retention),
-        Store::Disk { folder, durability, retention } => builder.log(Arc::new(open(folder, *durability, *retention)?)),
+    let order = if engine.is_some() { Order::Followed } else { Order::Own };
+    let builder = match (&store, &engine) {
+        (Store::Memory(retention), None) => builder.memory(*retention),
+        (Store::Disk { folder, durability, retention }, None) => {
+            builder.log(Arc::new(open(folder, (*durability, order), *retention)?))
+        }
+        (store, Some(engine)) => {
+            let log: Arc<dyn Log> = match store {
+                Store::Memory(retention) => Arc::new(MemoryLog::new(Epoch(0), *retention)),
+                Store::Disk { folder, durability, retention } => {
+                    Arc::new(open(folder, (*durability, order), *retention)?)
+                }
+            };
+            builder.engine(engine.start(log.clone(), options.stream_retention()).await?, log)
+        }
     };
     let hub = builder.build().await.map_err(|error| Failure::usage(error.to_string()))?;
     let stop = stop_signal()?;
@@ -69,12 +79,31 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     }
     tell_open_files(options);
     let scheme = if tls.is_some() { "https" } else { "http" };
-    greet(scheme, &addresses, &store, &authorization);
+    greet(scheme, &addresses, (&store, engine.as_ref()), &authorization);
+    systemd::keep_told(stop);
     start(&hub);
     while let Some(ended) = servers.join_next().await {
         ended??;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The sockets that were handed over, or else those of the addresses that were named.
+async fn listen(options: &Options, settings: &Settings) -> anyhow::Result<Vec<TcpListener>> {
+    let may_listen = |address| settings.may_listen(address).map_err(|error| Failure::usage(error.to_string()));
+    let mut listeners = systemd::listeners()?;
+    for listener in &listeners {
+        may_listen(listener.local_addr()?)?;
+    }
+    if listeners.is_empty() {
+        for address in options.listen() {
+            may_listen(address)?;
+            let why =
+                || format!("can't listen on {address}: is another program there? Take another with --listen ADDR");
+            listeners.push(TcpListener::bind(address).await.with_context(why)?);
+        }
+    }
+    Ok(listeners)
 }
 
 /// Raises the limit on open files, and warns if connections would run into it first.
@@ -91,9 +120,9 @@ fn tell_open_files(options: &Options) {
 }
 
 /// Opens the history on disk, and says what a crash left to repair.
-fn open(folder: &Path, durability: Durability, retention: Retention) -> anyhow::Result<DiskLog> {
+fn open(folder: &Path, (durability, order): (Durability, Order), retention: Retention) -> anyhow::Result<DiskLog> {
     let mut settings = DiskSettings::new(retention, SystemClock.now());
-    settings.durability = durability.into();
+    (settings.durability, settings.order) = (durability.into(), order);
     // Without it, on other systems, an unclean end opens a new epoch, which is safe.
     settings.boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok().map(|id| id.trim().into());
     let log = DiskLog::open(folder, settings)
@@ -105,7 +134,12 @@ fn open(folder: &Path, durability: Durability, retention: Retention) -> anyhow::
 }
 
 /// Says where the hub is. Whoever started it may have closed its output, which is no reason not to serve.
-fn greet(scheme: &str, addresses: &[SocketAddr], store: &Store, authorization: &Authorization) {
+fn greet(
+    scheme: &str,
+    addresses: &[SocketAddr],
+    (store, engine): (&Store, Option<&EngineSettings>),
+    authorization: &Authorization,
+) {
     let mut text = String::new();
     for address in addresses {
         text += &format!("Fanfare {} listens on {scheme}://{address}\n", env!("CARGO_PKG_VERSION"));
@@ -123,6 +157,9 @@ fn greet(scheme: &str, addresses: &[SocketAddr], store: &Store, authorization: &
         Store::Memory(_) => "  events     in memory, gone when it stops\n".to_owned(),
         Store::Disk { folder, .. } => format!("  events     in {}\n", folder.display()),
     };
+    if let Some(engine) = engine {
+        text += &format!("  engine     {engine}\n");
+    }
     let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
 }
 

@@ -178,7 +178,25 @@ impl EventSourceBuilder {
         self
     }
 
-    /// Sends this id as `Last-Event-ID` with the first request: the one to go on from.
+    /// Sends this id as `Last-Event-ID` with the first request: the one to go on from. Later ones have the stream's own.
+    ///
+    /// ```no_run
+    /// use fanfare_client::{EventId, EventSource};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut builder = EventSource::builder("http://localhost:3000/events");
+    /// if let Ok(id) = std::fs::read_to_string("last-event-id") {
+    ///     builder = builder.last_event_id(EventId::new(id)?);
+    /// }
+    /// let mut events = builder.stream()?;
+    /// while let Some(event) = events.next().await {
+    ///     let event = event?;
+    ///     // What the event asks for is done here; only then is it behind us.
+    ///     std::fs::write("last-event-id", event.last_event_id())?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn last_event_id(mut self, id: EventId) -> Self {
         self.last_event_id = Some(id);
         self

@@ -90,7 +90,20 @@ impl Event {
         &self.stamp.origin
     }
 
-    /// Its data, read as JSON.
+    /// Its data, read as JSON. The type says what is wanted of it: members that it lacks are passed over.
+    ///
+    /// ```no_run
+    /// #[derive(serde::Deserialize)]
+    /// struct Order {
+    ///     number: u64,
+    /// }
+    ///
+    /// # fn example(event: &fanfare_client::Event) -> Result<(), fanfare_client::Error> {
+    /// let Order { number } = event.json()?;
+    /// # let _ = number;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

@@ -37,6 +37,23 @@ pub struct Events {
 /// A stream of everything that happens, from [`EventSourceBuilder::news`](crate::EventSourceBuilder::news): events,
 /// and also comments, interruptions and their reasons. The last is an interruption that it does not come back from; it
 /// is missing after a stop that was asked for, and after [`close`](Self::close).
+///
+/// ```no_run
+/// use fanfare_client::{EventSource, News};
+///
+/// # async fn example() -> Result<(), fanfare_client::Error> {
+/// let mut news = EventSource::builder("http://localhost:3000/events").news()?;
+/// while let Some(news) = news.next().await {
+///     match news {
+///         News::Open(opened) => println!("open, from {}", opened.url()),
+///         News::Event(event) => println!("{}", event.data()),
+///         News::Comment(_) => println!("still there"),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct NewsStream {
     connection: Connection,

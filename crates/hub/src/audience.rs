@@ -98,6 +98,7 @@ impl Audience {
         // the hub stops.
         let stay = stay(hub, *hub.phase.borrow(), seats.tick);
         let now = seats.now;
+        let grows_old_at = hub.age().map_or(NEVER, |age| now.saturating_add(ticks(age, seats.tick)));
         let (leaves_at, expires_at) = match subscription.left() {
             None => (NEVER, NEVER),
             // The tick now is the last one that has begun, so that the ticks counted from it are over a little sooner;
@@ -122,7 +123,7 @@ impl Audience {
             is_cut_off: false,
             sent_at: now,
             busy_since: now,
-            leaves_at: leaves_at.min(now.saturating_add(stay)),
+            leaves_at: leaves_at.min(now.saturating_add(stay)).min(grows_old_at),
             expires_at,
             task,
         });

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::ConnectInfo;
-use http::request::Parts;
+use http::{Extensions, HeaderMap};
 
 use crate::forwarded;
 use crate::party::Party;
@@ -29,19 +29,24 @@ impl ClientAddress {
     }
 
     /// Whose a request is. `None` if nobody says where it comes from.
-    pub(crate) fn of_request(settings: &Settings, head: &Parts) -> Option<Self> {
-        let peer = match head.extensions.get::<Peer>() {
+    pub(crate) fn of_request(settings: &Settings, extensions: &Extensions, headers: &HeaderMap) -> Option<Self> {
+        let peer = match extensions.get::<Peer>() {
             Some(Peer(peer)) => *peer,
             // What an application that nests the router has axum say.
-            None => head.extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical(),
+            None => extensions.get::<ConnectInfo<SocketAddr>>()?.0.ip().to_canonical(),
         };
-        let address = if settings.trusts(peer) { forwarded::client(settings, &head.headers, peer) } else { peer };
+        let address = if settings.trusts(peer) { forwarded::client(settings, headers, peer) } else { peer };
         Some(Self::new(settings, address))
     }
 
     fn new(settings: &Settings, address: IpAddr) -> Self {
         // A trusted proxy on this machine is nobody's own: what it does not say for whom it asks is a stranger's.
         Self { address, is_local: address.is_loopback() && !settings.trusts(address) }
+    }
+
+    /// For the log.
+    pub(crate) fn address(self) -> IpAddr {
+        self.address
     }
 
     /// Whom limits are for.

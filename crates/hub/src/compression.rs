@@ -4,7 +4,7 @@
 //! smaller. But it holds 300 KiB, and ten thousand subscribers with one each would be 3 GB and as many compressions of one
 //! event. So it is shared: a [`Context`] compresses what the members of a group are sent, and whoever stands where it
 //! stands takes its bytes. Two subscribers stand in the same place if they began in the same place, so there are places to
-//! begin, at the first event of every ten seconds ([`CONTEXT_SPAN`]). Until the next of them whoever came in between, or got
+//! begin, at the first event of every ten seconds ([`CONTEXT_SPAN`](crate::limits::CONTEXT_SPAN)). Until the next of them whoever came in between, or got
 //! something else than the group, is sent its events as they are, inside the coding.
 //!
 //! * [`Coding`]: which one, by what the client accepts;
@@ -31,6 +31,3 @@ pub(crate) use stream::CodedStream;
 
 use context::Context;
 use encoder::Encoder;
-
-#[cfg(doc)]
-use crate::limits::CONTEXT_SPAN;

@@ -5,19 +5,24 @@ use std::error::Error;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::Bytes;
 use fanfare_log::{Batch, Position, ReadError};
 use fanfare_wire::KEEP_ALIVE;
 use http_body::{Body, Frame};
+use tracing::{Level, Span};
 
 use crate::audience::{News, Seats, join, revoker};
 use crate::compression::{CodedStream, Coding};
+use crate::conflation::Conflation;
 use crate::cursor::{Gap, GapReason, Start};
 use crate::figures::StreamEnd;
+use crate::lag::Lag;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::revocation::Lease;
 use crate::shared::{Phase, Shared};
+use crate::slow_policy::SlowPolicy;
 use crate::subscription::{Subscription, read_budget};
 
 /// The body of a subscription's response. Nothing is queued for it: it holds a seat with a position, and reads on when
@@ -31,8 +36,14 @@ pub(crate) struct Delivery {
     chunk: Bytes,
     /// How it has ended, if it has.
     end: Option<StreamEnd>,
+    /// How far it is behind, if its stream is to end when that is too far.
+    lag: Option<Box<Lag>>,
+    /// What it has read ahead, if it wants the latest events alone while it is behind.
+    ahead: Option<Box<Conflation>>,
     /// Where it stands in its coding, if it has one.
     coded: Option<Box<CodedStream>>,
+    /// The request it answers and when it began, if the log tells of the end.
+    begun: Option<Box<(Span, Instant)>>,
 }
 
 /// What there is for a subscriber.
@@ -53,13 +64,17 @@ impl Delivery {
         hub.counters.subscribers.inc();
         hub.counters.general_subscribers.inc();
         hub.counters.subscriptions.inc();
+        let begun = tracing::enabled!(Level::DEBUG).then(|| Box::new((Span::current(), Instant::now())));
         // A comment first, so that the head is not held back until there is an event.
         let mut greeting = KEEP_ALIVE.to_vec();
         hub.greet(start, &mut greeting);
         let revocation = subscription.revocation().cloned();
+        let tail = *hub.tail.borrow();
+        let is_watched = subscription.slow() == SlowPolicy::Disconnect;
+        let lag = is_watched.then(|| Box::new(Lag::at(start.after.max(tail))));
         let seat = hub.audience.sit(&hub, subscription, start.after);
         let lease = revocation.map(|revocation| Box::new(revocation.watch(revoker(&hub, seat))));
-        Self { hub, seat, lease, chunk: greeting.into(), end: None, coded: None }
+        Self { hub, seat, lease, chunk: greeting.into(), end: None, lag, ahead: None, coded: None, begun }
     }
 
     /// The same in a coding.
@@ -94,7 +109,8 @@ impl Delivery {
             if cursor >= heralded {
                 // What was acknowledged before it goes is still delivered.
                 if now >= seat.leaves_at && cursor >= *self.hub.tail.borrow() {
-                    return Next::End(self.orderly_end());
+                    let has_token_end = seat.expires_at != u32::MAX;
+                    return Next::End(self.orderly_end(has_token_end));
                 }
                 if seats.is_heartbeat_due(sent_at) {
                     self.sends(&mut seats);
@@ -112,23 +128,73 @@ impl Delivery {
             (subscription, cursor, news)
         };
         if let Some(news) = news {
+            self.ahead = None;
             return self.take(&subscription, &news.batch, Some(&news));
         }
-        match self.hub.log.read(cursor, subscription.topics(), read_budget(subscription.selectors())) {
-            Ok(batch) => self.take(&subscription, &batch, None),
-            Err(ReadError::Expired) => self.fell_behind(cursor),
-            // The connection is lost, and no event: the subscriber comes back with its cursor.
-            Err(error) => {
-                tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
-                Next::End(StreamEnd::Failed)
+        self.read_on(&subscription, cursor).unwrap_or_else(|error| self.can_not_read(cursor, &error))
+    }
+
+    fn read_on(&mut self, subscription: &Subscription, cursor: Position) -> Result<Next, ReadError> {
+        let (log, selectors) = (&*self.hub.log, subscription.selectors());
+        if subscription.slow() == SlowPolicy::Conflate {
+            return self.read_ahead(subscription, cursor);
+        }
+        if let Some(lag) = &mut self.lag {
+            lag.reached(cursor);
+            let max = self.hub.settings.slow_disconnect_events;
+            if lag.exceeds(max, log, selectors, |record| subscription.admits_ref(record))? {
+                return Ok(Next::End(StreamEnd::TooFarBehind));
             }
         }
+        let batch = log.read(cursor, subscription.topics(), read_budget(selectors))?;
+        Ok(self.take(subscription, &batch, None))
+    }
+
+    /// Reads on for whoever wants the latest event of each topic alone.
+    fn read_ahead(&mut self, subscription: &Subscription, cursor: Position) -> Result<Next, ReadError> {
+        let new = || Box::new(Conflation::after(cursor, &self.hub.conflations));
+        let mut ahead = self.ahead.take().unwrap_or_else(new);
+        let step = ahead.step(&*self.hub.log, subscription.selectors(), |record| subscription.admits(record))?;
+        self.ahead = Some(ahead).filter(|ahead| !ahead.is_empty());
+        let count = step.due.len();
+        {
+            let mut seats = self.hub.audience.seats();
+            let now = seats.now;
+            let Some(seat) = seats.table.get_mut(self.seat) else { return Ok(Next::End(self.forced_end())) };
+            seat.cursor = step.position.unwrap_or(seat.cursor);
+            if count > 0 {
+                seat.sends_at(now);
+            }
+        }
+        if count == 0 {
+            return Ok(Next::Yields);
+        }
+        let chunk = join(step.due.iter().map(|(_, frame)| frame));
+        self.count(count, &chunk);
+        Ok(Next::Text(chunk))
+    }
+
+    fn can_not_read(&mut self, cursor: Position, error: &ReadError) -> Next {
+        if matches!(error, ReadError::Expired) {
+            return self.fell_behind(cursor);
+        }
+        // The connection is lost, and no event: the subscriber comes back with its cursor.
+        tracing::error!(%error, source = ?error.source(), "a subscriber was cut off");
+        Next::End(StreamEnd::Failed)
+    }
+
+    fn count(&self, events: usize, chunk: &Bytes) {
+        self.hub.counters.delivered.inc_by(events as u64);
+        self.hub.counters.delivered_bytes.inc_by(chunk.len() as u64);
     }
 
     /// The frames of those records that are admitted, in one piece.
     fn take(&mut self, subscription: &Subscription, batch: &Batch, news: Option<&News>) -> Next {
         let admitted = batch.records.iter().filter(|record| subscription.admits(record));
         let count = admitted.clone().count();
+        if let Some(lag) = &mut self.lag {
+            admitted.clone().for_each(|record| lag.sent(record.position));
+        }
         {
             let mut seats = self.hub.audience.seats();
             let now = seats.now;
@@ -148,20 +214,21 @@ impl Delivery {
             (None, Some(news)) if count == batch.records.len() => news.whole(),
             _ => join(admitted.map(|record| &record.frame)),
         };
-        self.hub.counters.delivered.inc_by(count as u64);
-        self.hub.counters.delivered_bytes.inc_by(chunk.len() as u64);
+        self.count(count, &chunk);
         Next::Events(chunk)
     }
 
     /// The history has passed the cursor. Without a gap event the connection is lost instead, and the answer to the
     /// reconnect tells: never silence.
-    fn fell_behind(&self, cursor: Position) -> Next {
+    fn fell_behind(&mut self, cursor: Position) -> Next {
         let gap = Gap { requested: cursor.to_string(), reason: GapReason::Lagged };
         let start = self.hub.log.span().start;
         let mut event = Vec::new();
         if !self.hub.tell(&gap, start, &mut event) {
             return Next::End(StreamEnd::Lagged);
         }
+        let tail = *self.hub.tail.borrow();
+        self.lag = self.lag.is_some().then(|| Box::new(Lag::at(start.max(tail))));
         let mut seats = self.hub.audience.seats();
         if let Some(seat) = seats.table.get_mut(self.seat) {
             seat.cursor = start;
@@ -171,8 +238,12 @@ impl Delivery {
     }
 
     /// Why a stream ends that its client and the hub leave alone.
-    fn orderly_end(&self) -> StreamEnd {
-        if *self.hub.phase.borrow() == Phase::Running { StreamEnd::TokenExpired } else { StreamEnd::Drained }
+    fn orderly_end(&self, has_token_end: bool) -> StreamEnd {
+        match *self.hub.phase.borrow() {
+            Phase::Draining { .. } => StreamEnd::Drained,
+            Phase::Running if has_token_end => StreamEnd::TokenExpired,
+            Phase::Running => StreamEnd::Aged,
+        }
     }
 
     /// Why a stream ends whose place was taken from it.
@@ -219,8 +290,13 @@ impl Body for Delivery {
                     return Poll::Pending;
                 }
                 Next::End(end) => {
+                    let farewell = if end == StreamEnd::Drained { self.hub.farewell() } else { Vec::new() };
                     self.end = Some(end);
-                    self.chunk = self.coded.take().map(|mut coded| coded.end()).unwrap_or_default();
+                    self.chunk = match self.coded.take() {
+                        Some(mut coded) if farewell.is_empty() => coded.end(),
+                        Some(mut coded) => [coded.text(&farewell), coded.end()].concat().into(),
+                        None => farewell.into(),
+                    };
                 }
             }
         }
@@ -245,6 +321,10 @@ impl Drop for Delivery {
         drop(seat);
         let end = if was_cut_off { self.forced_end() } else { self.end.unwrap_or(StreamEnd::Client) };
         self.hub.counters.count_end(end);
+        if let Some((span, begun)) = self.begun.as_deref() {
+            let (reason, seconds) = (end.as_str(), begun.elapsed().as_secs());
+            span.in_scope(|| tracing::debug!(reason, duration_s = seconds, "a stream has ended"));
+        }
         self.hub.counters.general_subscribers.dec();
         self.hub.counters.subscribers.dec();
     }

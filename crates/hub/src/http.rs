@@ -8,8 +8,12 @@ mod credentials;
 
 mod access;
 mod cors;
-mod guard;
 mod host;
+
+mod journal;
+mod request_id;
+
+mod guard;
 
 mod subscribe;
 mod subscriptions;
@@ -23,7 +27,9 @@ mod console;
 mod health;
 
 pub(crate) use guard::Server;
+pub(crate) use journal::RefusalLines;
 pub(crate) use problem::Problem;
+pub(crate) use request_id::{REQUEST_ID, RequestId};
 pub(crate) use subscribe::{Accepted, Declined, TakesOver};
 
 use std::sync::Arc;
@@ -81,6 +87,7 @@ impl Hub {
     fn routes(&self) -> Router {
         Router::new()
             .route("/", get(console::page))
+            .route("/console/figures", get(console::figures))
             .route("/console/types", get(console::types))
             .route("/events", get(subscribe::any).post(batch::publish))
             .route("/events/{*topic}", get(subscribe::one).post(plain::publish))

@@ -15,6 +15,7 @@ use crate::compression::Contexts;
 use crate::cursor::{Cursor, GapReason, InvalidCursor, Start};
 use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
+use crate::http::RefusalLines;
 use crate::idempotency::{Answers, IdempotencyKey};
 use crate::limits::{IDLE_LOOK_INTERVAL, LEASE_MAX, LEASE_MIN, TRIM_INTERVAL};
 use crate::presence::{Neighbours, Presence};
@@ -274,6 +275,9 @@ impl HubBuilder {
         if !(LEASE_MIN..=LEASE_MAX).contains(&self.settings.node_lease) {
             return Err(BuildError::Lease);
         }
+        if self.settings.connection_age_max.is_some_and(|age| age.is_zero()) {
+            return Err(BuildError::ConnectionAge);
+        }
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock));
         let (engine, log) = self.stores.unwrap_or_else(|| {
             let retention = self.retention.unwrap_or(DEFAULT_RETENTION);
@@ -309,6 +313,7 @@ impl HubBuilder {
             publish_rate: self.settings.publish_rate.map(PublishRate::new),
             advance,
             contexts: Contexts::default(),
+            conflations: Arc::default(),
             settings: self.settings,
             engine,
             log,
@@ -316,6 +321,7 @@ impl HubBuilder {
             bells,
             phase: watch::Sender::new(Phase::Running),
             counters: Counters::default(),
+            refusal_lines: RefusalLines::default(),
             recent_types: RecentTypes::default(),
             answers: Answers::default(),
             clock,
@@ -330,19 +336,32 @@ impl HubBuilder {
 }
 
 impl Hub {
-    /// Trims the log by age, as long as there is a hub.
+    /// Trims the log by age and looks after the engine, as long as there is a hub.
     fn keep_up(&self) {
         let shared = Arc::downgrade(&self.shared);
         tokio::spawn(async move {
             let mut ticks = tokio::time::interval(TRIM_INTERVAL);
             ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut was_ready = true;
             loop {
                 ticks.tick().await;
                 let Some(shared) = shared.upgrade() else { return };
                 shared.log.trim(shared.clock.now());
+                was_ready = tell_readiness(&shared, was_ready);
             }
         });
     }
+}
+
+/// Says when the engine stops taking events, and why, and when it does again. Returns whether it does.
+fn tell_readiness(hub: &Shared, was_ready: bool) -> bool {
+    let trouble = hub.engine.unready();
+    match &trouble {
+        Some(reason) if was_ready => tracing::error!(reason = reason.as_str(), "the engine takes no events"),
+        None if !was_ready => tracing::info!("the engine takes events again"),
+        _ => {}
+    }
+    trouble.is_none()
 }
 
 /// A hub that can't be.
@@ -355,6 +374,9 @@ pub enum BuildError {
     /// The lease of a node is not within its bounds.
     #[error("a node's lease is {LEASE_MIN:?} to {LEASE_MAX:?}: so long its subscribers are listed when it is gone")]
     Lease,
+    /// Streams would end at once.
+    #[error("the longest age of a stream must be longer than zero")]
+    ConnectionAge,
 }
 
 /// A subscription that was not begun.

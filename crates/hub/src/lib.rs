@@ -71,6 +71,7 @@ mod limits;
 
 mod clock;
 mod settings;
+mod slow_policy;
 
 mod grant;
 mod origin;
@@ -111,6 +112,9 @@ mod ticket;
 mod interest;
 mod notice;
 
+mod conflation;
+mod lag;
+
 #[cfg(test)]
 mod oracle;
 
@@ -130,6 +134,10 @@ mod tls;
 mod connection;
 mod run;
 mod secure;
+
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 // A channel in an application begins and tells of gaps as the hub does.
 use fanfare_server::cursor;
@@ -151,6 +159,7 @@ pub use revocation::Revocation;
 pub use run::RunError;
 pub use selector::Selector;
 pub use settings::Settings;
+pub use slow_policy::{SlowPolicy, UnknownSlowPolicy};
 pub use tls::{Tls, TlsError};
 pub use token::{
     Algorithm, Claims, FetchError, Fetching, InvalidKey, KeySource, TokenError, UnknownAlgorithm, Verifier,

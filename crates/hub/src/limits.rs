@@ -22,6 +22,14 @@ pub(crate) const READ_RECORDS_MAX: usize = 1024;
 pub(crate) const READ_BYTES_MAX: usize = 64 << 10;
 pub(crate) const READ_EXAMINED_MAX: usize = 4096;
 
+/// What is kept for one subscriber of the latest events while it reads ahead: topics, and bytes of them, with what a topic's
+/// place in the tables takes. As much as one read of the log, and as many may do so at once: 4 MiB. The next one is sent what each
+/// of its reads found.
+pub(crate) const CONFLATED_TOPICS_MAX: usize = 512;
+pub(crate) const CONFLATED_BYTES_MAX: usize = READ_BYTES_MAX;
+pub(crate) const CONFLATED_EVENT_BYTES: usize = 192;
+pub(crate) const CONFLATIONS_MAX: usize = 64;
+
 /// What a subscriber on the general path is handed at once, in bytes: a record of TLS, and the frame that HTTP/2 peers
 /// take unless they say otherwise. A larger event goes out in as many pieces, and is not copied for that.
 pub(crate) const FRAME_BYTES_MAX: usize = 16 << 10;
@@ -43,6 +51,12 @@ pub(crate) const AUDIENCE_SLICE: usize = 256;
 
 /// What the herald notes of who wants which event before it wakes them: 8 bytes each. One event may be wanted by more.
 pub(crate) const AUDIENCE_CALLS_MAX: usize = 4096;
+
+/// A request's name that it brings itself, in bytes: twice a UUID's, which is what proxies give.
+pub(crate) const REQUEST_ID_BYTES_MAX: usize = 64;
+
+/// Refusals that the log tells of, each second: some 3 KB of it, so that nobody fills a disk by being refused.
+pub(crate) const REFUSAL_LINES_PER_SECOND_MAX: u32 = 10;
 
 /// The head of a request, in bytes; also hyper's buffer for a connection. A cursor of 4 KiB and a cookie fit.
 pub(crate) const HEAD_BYTES_MAX: usize = 32 << 10;
@@ -217,6 +231,10 @@ pub(crate) const ACCEPT_ERROR_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long connections get to finish what they are writing once the drain is over.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// When a subscriber whose stream ends because the hub stops shall come back, in seconds. An `EventSource` keeps it for
+/// good, so it is about what browsers have by themselves, three to five.
+pub(crate) const FAREWELL_RETRY_SECONDS: std::ops::Range<f64> = 2.0..8.0;
 
 /// When a subscriber who is refused for now shall come back, in seconds; the spread keeps a crowd apart.
 pub(crate) const REFUSED_RETRY_SECONDS: std::ops::Range<f64> = 5.0..15.0;

@@ -124,6 +124,40 @@ impl Oracle {
         }
     }
 
+    /// What one subscriber received who wants the latest event of each topic alone while it is behind: in order, and for each
+    /// event that was passed over a later one of its canonical topic, which has come if it is complete, or is told lost.
+    pub(crate) fn check_conflated(&self, one: &Expected, body: &[u8], is_complete: bool) {
+        let mut decoder = Decoder::new();
+        let mut rest = body;
+        let (mut done, mut is_told) = (one.start, vec![false; self.0.len() + 1]);
+        while let Some(decoded) = decoder.decode(&mut rest) {
+            let Decoded::Event(message) = decoded else { continue };
+            let position: Position = message.last_event_id.parse().unwrap();
+            if message.event_type == GAP_TYPE {
+                // A gap at the start goes to where it starts.
+                assert!(position.offset > done || done == one.start, "nothing is missing");
+                is_told[done as usize + 1..=position.offset as usize].fill(true);
+                done = position.offset;
+                continue;
+            }
+            let offset = position.offset;
+            assert!(offset > done, "{offset} comes after {done}");
+            assert!(self.wants(one, offset), "{offset} is not for it");
+            assert_eq!(message.data, self.0[offset as usize - 1].data);
+            (done, is_told[offset as usize]) = (offset, true);
+        }
+        let until = if is_complete { self.0.len() as u64 } else { done };
+        let topic = |offset: u64| &self.0[offset as usize - 1].topics[0];
+        for passed in (one.start + 1..=until).filter(|passed| self.wants(one, *passed) && !is_told[*passed as usize]) {
+            let mut later = passed + 1..=self.0.len() as u64;
+            let is_replaced = later.any(|later| {
+                let counts = is_told[later as usize] || !is_complete;
+                counts && self.wants(one, later) && topic(later) == topic(passed)
+            });
+            assert!(is_replaced, "{passed} was passed over, and nothing of its topic came after it");
+        }
+    }
+
     /// A gap is told only to who has lost something, and goes from the last event to the oldest one kept.
     fn check_gap(&self, one: &Expected, done: u64, data: &str, id: Position) -> u64 {
         let gap: serde_json::Value = serde_json::from_str(data).unwrap();

@@ -11,9 +11,10 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tower::ServiceExt;
+use tracing::debug_span;
 
 use crate::Hub;
-use crate::http::{Accepted, TakesOver};
+use crate::http::{Accepted, RequestId, TakesOver};
 use crate::limits::HEARD_BYTES_MAX;
 use crate::shard::response::Date;
 use crate::shard::{LAST_CHUNK, chunk, response};
@@ -42,8 +43,10 @@ pub(crate) async fn serve(
     };
     response::stream_head(&parts, &date, &mut bytes);
     stream.write_all(&bytes).await?;
+    let id = RequestId::of(&parts.headers);
     drop((parts, date, bytes));
-    let mut body = pin!(accepted.into_body(hub));
+    let span = debug_span!("subscribe", id = id.as_ref().map(RequestId::as_str));
+    let mut body = pin!(span.in_scope(|| accepted.into_body(hub)));
     let mut heard = 0;
     loop {
         let mut room = [0; 64];

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::authorization::Authorization;
 use crate::origin::AllowedOrigin;
 use crate::presence::NodeName;
+use crate::slow_policy::SlowPolicy;
 use crate::trusted_proxy::TrustedProxy;
 
 /// How a hub behaves. Every field has a default that suits one machine and a newcomer.
@@ -48,8 +49,14 @@ pub struct Settings {
     pub connections_per_address_max: Option<usize>,
     /// Streams of one token subject (`sub`).
     pub streams_per_subject_max: usize,
-    /// Events a second that one token subject, or without one a client address, may publish. `None` is any number.
+    /// Events a second that one token subject, or without one a client address, may publish over HTTP. `None` is any number.
     pub publish_rate: Option<NonZeroU32>,
+    /// How a subscription may ask to be served while it is behind. One that does not ask has the first.
+    pub slow_policies: Vec<SlowPolicy>,
+    /// How many events a subscriber may be behind whose stream is to end beyond ([`SlowPolicy::Disconnect`]).
+    pub slow_disconnect_events: u64,
+    /// How long a stream may last: it ends cleanly in the last tenth of that, at a moment of its own. `None` is any time.
+    pub connection_age_max: Option<Duration>,
     /// Threads that own the subscribers of each listener.
     pub shards: NonZeroUsize,
     /// How long streams may take to end when the hub stops.
@@ -87,6 +94,10 @@ impl Default for Settings {
             // A subject may be a service with many clients, as an address may be an office.
             streams_per_subject_max: Self::CONNECTIONS_PER_ADDRESS,
             publish_rate: None,
+            slow_policies: SlowPolicy::ALL.to_vec(),
+            // More than comes between two looks at a socket, and still little to catch up with.
+            slow_disconnect_events: 1000,
+            connection_age_max: None,
             shards: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             drain: Duration::from_secs(10),
         }

@@ -1,6 +1,7 @@
 //! What all of a hub's handles and subscribers share.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +14,9 @@ use crate::audience::Audience;
 use crate::clock::Clock;
 use crate::compression::Contexts;
 use crate::figures::Counters;
+use crate::http::RefusalLines;
 use crate::idempotency::Answers;
-use crate::limits::STREAM_END_SPREAD_MAX;
+use crate::limits::{FAREWELL_RETRY_SECONDS, STREAM_END_SPREAD_MAX};
 use crate::presence::Presence;
 use crate::publish_rate::PublishRate;
 use crate::quota::Quotas;
@@ -40,6 +42,9 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     pub(crate) quotas: Quotas,
     pub(crate) publish_rate: Option<PublishRate>,
+    pub(crate) refusal_lines: RefusalLines,
+    /// Held by each who reads ahead.
+    pub(crate) conflations: Arc<()>,
     pub(crate) recent_types: RecentTypes,
     pub(crate) answers: Answers,
     /// Who is subscribed, if the hub keeps a list.
@@ -59,6 +64,21 @@ impl Shared {
     /// before, because whoever logged in together would come back together.
     pub(crate) fn share_of_life(&self, left: Duration) -> Duration {
         left - self.share_of((left / 10).min(STREAM_END_SPREAD_MAX))
+    }
+
+    /// When a stream ends that begins now, because it is old. The last tenth keeps apart whoever came together.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        self.settings.connection_age_max.map(|age| age - self.share_of(age / 10))
+    }
+
+    /// What a stream is told that ends because the hub stops: when to come back, so that a crowd does not come in the
+    /// moment in which another hub begins.
+    pub(crate) fn farewell(&self) -> Vec<u8> {
+        let Range { start, end } = FAREWELL_RETRY_SECONDS;
+        let mut farewell = Vec::new();
+        let retry = Duration::from_secs_f64(start + self.random() * (end - start));
+        fanfare_wire::encode_last_retry(retry, &mut farewell);
+        farewell
     }
 
     /// A seed for randomness elsewhere.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fanfare_log::{ReadBudget, Record, Topics};
+use fanfare_log::{ReadBudget, Record, RecordRef, Topics};
 
 use crate::grant::Grant;
 use crate::limits::{READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX};
 use crate::presence::Member;
 use crate::revocation::Revocation;
 use crate::selector::Selectors;
+use crate::slow_policy::SlowPolicy;
 use crate::ticket::Ticket;
 
 /// What one connection is subscribed to. However many of the selectors an event matches, it comes once.
@@ -19,6 +20,7 @@ pub(crate) struct Subscription {
     grant: Arc<Grant>,
     left: Option<Duration>,
     revocation: Option<Revocation>,
+    slow: SlowPolicy,
     /// Given up with the last clone.
     held: Option<Arc<Held>>,
 }
@@ -35,7 +37,8 @@ pub(crate) struct Held {
 impl Subscription {
     /// Subscribes to what `selectors` want and `grant` allows.
     pub(crate) fn new(selectors: Selectors, grant: Arc<Grant>) -> Self {
-        Self { selectors: Arc::new(selectors), grant, left: None, revocation: None, held: None }
+        let (selectors, slow) = (Arc::new(selectors), SlowPolicy::CatchUp);
+        Self { selectors, grant, left: None, revocation: None, slow, held: None }
     }
 
     /// Ends it when this time is over, counted from now. It is apart from the grant, which many share.
@@ -46,6 +49,11 @@ impl Subscription {
     /// Ends it when this is revoked.
     pub(crate) fn until(self, revocation: Option<Revocation>) -> Self {
         Self { revocation, ..self }
+    }
+
+    /// Has it served so while it is behind.
+    pub(crate) fn when_slow(self, slow: SlowPolicy) -> Self {
+        Self { slow, ..self }
     }
 
     /// Has it listed and counted as long as it lasts.
@@ -62,6 +70,10 @@ impl Subscription {
 
     pub(crate) fn held(&self) -> Option<&Arc<Held>> {
         self.held.as_ref()
+    }
+
+    pub(crate) fn slow(&self) -> SlowPolicy {
+        self.slow
     }
 
     /// How long it may last from its beginning.
@@ -89,6 +101,11 @@ impl Subscription {
     /// Whether `record` is delivered: asked for each delivery, also of history, with the grant of now.
     pub(crate) fn admits(&self, record: &Record) -> bool {
         self.selectors.match_any(record.topics.iter()) && self.grant.may_see(record)
+    }
+
+    /// The same, where the record lies.
+    pub(crate) fn admits_ref(&self, record: RecordRef<'_>) -> bool {
+        self.selectors.match_any(record.topics) && self.grant.may_see(record)
     }
 }
 

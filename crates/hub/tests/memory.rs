@@ -31,6 +31,8 @@ fn a_subscriber_takes_little_and_a_delivery_allocates_nothing() {
     settings.shards = NonZeroUsize::MIN;
     // No timer comes in between.
     settings.heartbeat = Duration::from_secs(3600);
+    // What is counted for each client is counted here too.
+    settings.connections_per_address_max = Some(SUBSCRIBERS);
     let hub = runtime.block_on(Hub::builder().settings(settings).build()).unwrap();
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();

@@ -37,6 +37,18 @@ pub fn encode_retry(delay: Duration, out: &mut Vec<u8>) {
     dispatch(out);
 }
 
+/// Appends a `retry` field without the empty line that would end a block: for the end of a stream, where a client takes
+/// the field and drops the block (P8). `@microsoft/fetch-event-source` makes an empty message of each block without data.
+///
+/// ```
+/// let mut out = Vec::new();
+/// fanfare_wire::encode_last_retry(std::time::Duration::from_secs(1), &mut out);
+/// assert_eq!(out, b"retry: 1000\n");
+/// ```
+pub fn encode_last_retry(delay: Duration, out: &mut Vec<u8>) {
+    retry(delay, out);
+}
+
 /// Appends a block that sets the client's last event id and dispatches no event (P9).
 ///
 /// ```

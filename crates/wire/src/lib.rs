@@ -53,7 +53,7 @@ mod reader;
 mod stream;
 
 pub use decode::{Decoded, Decoder, Message, SkipReason, Skipped};
-pub use encode::{encode_comment, encode_id, encode_retry};
+pub use encode::{encode_comment, encode_id, encode_last_retry, encode_retry};
 pub use event::Event;
 pub use field::{EventId, EventType, FieldError, InvalidField};
 pub use limits::Limits;

@@ -78,8 +78,10 @@ impl Examination<'_> {
             return self.report(&stream.seen(), vec![check]);
         }
         let has_begun = |seen: &Seen| seen.bytes > 0 || seen.end.is_some();
-        let (has_bytes, _) = tokio::join!(self.wait(&stream, has_begun), self.wait(&coded, has_begun));
-        let was_held = was_held || !has_bytes;
+        let was_held = was_held || {
+            let (has_bytes, _) = tokio::join!(self.wait(&stream, has_begun), self.wait(&coded, has_begun));
+            !has_bytes
+        };
         let coded_bytes = coded.seen().bytes;
 
         let fate = match &mut marks {

@@ -1,14 +1,15 @@
 //! What a client may have, and who it is behind a proxy: as a flag, in the environment, in a file.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use clap::{Args, Command};
-use fanfare_hub::{Settings, TrustedProxy};
+use fanfare_hub::{Settings, SlowPolicy, TrustedProxy};
 use serde::Deserialize;
 
 use crate::Failure;
-use crate::options::{one_or_many_parsed, size};
-use crate::units::parse_size;
+use crate::options::{duration, one_or_many_parsed, size};
+use crate::units::{parse_duration, parse_size};
 
 /// The limits of a hub.
 #[derive(Debug, Default, Args, Deserialize)]
@@ -43,6 +44,20 @@ pub(crate) struct Limits {
     /// Events a second that one token subject or address may publish; 429 beyond [default: any number]
     #[arg(long, env = "FANFARE_PUBLISH_RATE", value_name = "N")]
     publish_rate: Option<NonZeroU32>,
+
+    /// How a subscription may ask to be served while it is behind (slow=…), the usual one first; a list [default: catch-up,disconnect,conflate]
+    #[arg(long, env = "FANFARE_SLOW_POLICIES", value_name = "POLICY", value_delimiter = ',')]
+    #[serde(deserialize_with = "one_or_many_parsed")]
+    slow_policies: Vec<SlowPolicy>,
+
+    /// Events that a subscriber of slow=disconnect may be behind before its stream ends [default: 1000]
+    #[arg(long, env = "FANFARE_SLOW_DISCONNECT_EVENTS", value_name = "N")]
+    slow_disconnect_events: Option<u64>,
+
+    /// End streams when they are so old, in the last tenth of it [default: never]
+    #[arg(long, env = "FANFARE_MAX_CONNECTION_AGE", value_name = "DURATION", value_parser = parse_duration)]
+    #[serde(deserialize_with = "duration")]
+    max_connection_age: Option<Duration>,
 }
 
 impl Limits {
@@ -60,6 +75,9 @@ impl Limits {
             max_body: self.max_body.or(file.max_body),
             max_topics: self.max_topics.or(file.max_topics),
             publish_rate: self.publish_rate.or(file.publish_rate),
+            slow_policies: if self.slow_policies.is_empty() { file.slow_policies } else { self.slow_policies },
+            slow_disconnect_events: self.slow_disconnect_events.or(file.slow_disconnect_events),
+            max_connection_age: self.max_connection_age.or(file.max_connection_age),
         }
     }
 
@@ -76,6 +94,11 @@ impl Limits {
         settings.streams_per_subject_max = per_subject.unwrap_or(settings.streams_per_subject_max);
         settings.topics_max = self.max_topics.unwrap_or(settings.topics_max);
         settings.publish_rate = self.publish_rate;
+        if !self.slow_policies.is_empty() {
+            settings.slow_policies.clone_from(&self.slow_policies);
+        }
+        settings.slow_disconnect_events = self.slow_disconnect_events.unwrap_or(settings.slow_disconnect_events);
+        settings.connection_age_max = self.max_connection_age;
         if let Some(bytes) = self.max_body {
             let too_large = |_| Failure::usage("--max-body is more than this machine can address");
             settings.body_bytes_max = usize::try_from(bytes).map_err(too_large)?;

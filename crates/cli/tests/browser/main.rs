@@ -1,5 +1,6 @@
 //! A real browser and the real hub: what people see, and what a browser's own `EventSource` makes of the stream.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::duplicate_mod, reason = "examples are programs of their own, and two of them share a file")]
 
 mod hub;
 mod process;

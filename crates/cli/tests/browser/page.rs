@@ -225,6 +225,31 @@ async fn takes_a_token_where_the_hub_asks_for_one() {
     browser.expect_only_network_errors().await;
 }
 
+#[tokio::test]
+async fn shows_the_main_figures() {
+    let hub = Hub::serve();
+    let browser = open(&hub).await;
+    let shows = |id: &str, text: &str| format!("document.getElementById('{id}').textContent === '{text}'");
+    for (id, text) in [("subscribers", "1"), ("published", "0"), ("delivered", "0"), ("slow", "0"), ("gaps", "0")] {
+        browser.until(&shows(id, text)).await;
+    }
+    hub.publish("/events/t", "one").await;
+    hub.publish("/events/t", "two").await;
+    for (id, text) in [("published", "2"), ("delivered", "2"), ("log-events", "2")] {
+        browser.until(&shows(id, text)).await;
+    }
+    browser.until("Number(document.getElementById('connections').textContent) > 0").await;
+    browser.until("/^[1-9].*B$/.test(document.getElementById('log-bytes').textContent)").await;
+    // Somebody else is told of a gap.
+    let url = hub.url("/events/t?lastEventID=unknown");
+    let other = reqwest::get(url).await.unwrap();
+    browser.until(&format!("{} && {}", shows("gaps", "1"), shows("subscribers", "2"))).await;
+    browser.until("document.getElementById('gaps').classList.contains('warning')").await;
+    drop(other);
+    browser.until(&shows("subscribers", "1")).await;
+    browser.expect_clean_console().await;
+}
+
 /// An application may nest the hub: the page asks for nothing outside its own folder.
 #[tokio::test]
 async fn works_below_a_prefix() {

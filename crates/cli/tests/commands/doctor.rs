@@ -72,9 +72,9 @@ fn a_hub_of_this_machine_is_well() {
 }
 
 #[test]
-fn a_good_nginx_is_well() {
+fn the_nginx_of_the_documentation_is_well() {
     let hub = Hub::start(&["serve", "--memory", "--heartbeat", "100ms", "--cors-origin", "https://a.example"]);
-    let nginx = Nginx::start(&hub, &["http2"], "proxy_http_version 1.1; proxy_set_header Connection \"\";");
+    let nginx = Nginx::documented(&hub);
     let certificate = nginx.certificate();
     let arguments = ["--cacert", certificate.to_str().unwrap(), "--origin", "https://a.example", "--idle", "1s"];
     let diagnosis = diagnose(&nginx.url("/events"), &[&arguments[..], &PATIENT].concat());

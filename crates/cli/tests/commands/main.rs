@@ -6,14 +6,18 @@ mod running;
 
 mod compression;
 mod config;
+mod dashboard;
 mod demo;
 mod doctor;
 mod durability;
+mod limits;
 mod log;
+mod logging;
 mod packaging;
 mod publish;
 mod serve;
 mod subscribe;
+mod systemd;
 mod tls;
 mod token;
 mod tokens;

@@ -10,12 +10,12 @@ use tempfile::TempDir;
 use crate::running::{Curl, Hub, PATIENCE, curl, fanfare, run};
 
 /// A certificate for 127.0.0.1 and its key, in files.
-struct Files {
+pub(crate) struct Files {
     folder: TempDir,
 }
 
 impl Files {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let files = Self { folder: tempfile::tempdir().unwrap() };
         files.renew();
         files
@@ -28,11 +28,11 @@ impl Files {
         fs::write(self.key(), signing_key.serialize_pem()).unwrap();
     }
 
-    fn certificate(&self) -> PathBuf {
+    pub(crate) fn certificate(&self) -> PathBuf {
         self.folder.path().join("cert.pem")
     }
 
-    fn key(&self) -> PathBuf {
+    pub(crate) fn key(&self) -> PathBuf {
         self.folder.path().join("key.pem")
     }
 
@@ -173,4 +173,23 @@ fn what_can_not_be_shown_is_said_at_the_start() {
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?} {ended:?}");
         assert!(ended.stderr.contains(reason), "{arguments:?} {ended:?}");
     }
+}
+
+/// The PROXY protocol comes before TLS, and is believed of nobody but a trusted proxy.
+#[test]
+fn a_trusted_proxy_says_first_for_whom_it_is() {
+    let files = Files::new();
+    let certificate = files.certificate();
+    let arguments = |url: &str| ["--haproxy-protocol", "--cacert", text(&certificate), url].map(str::to_owned);
+    let hub = Hub::spawn(files.serve().args(["--trusted-proxy", "127.0.0.0/8"]));
+    for version in ["--http2", "--http1.1"] {
+        let arguments = arguments(&hub.url("/health/live"));
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain([version]).collect();
+        assert_eq!(curl(&arguments), "live\n");
+    }
+    assert_eq!(curl(&["--cacert", text(&certificate), &hub.url("/health/live")]), "live\n", "the header may be absent");
+    let strict = Hub::spawn(&mut files.serve());
+    let output =
+        Command::new("curl").args(["-sS", "--max-time", "60"]).args(arguments(&strict.url("/health/live"))).output();
+    assert!(!output.unwrap().status.success());
 }

@@ -60,7 +60,11 @@ impl Hub {
         if !arguments.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
         }
-        Self::spawn(command.env("FANFARE_LOG", "off").stderr(Stdio::inherit()))
+        Self::spawn(
+            command
+                .env("FANFARE_LOG", std::env::var("FANFARE_TEST_LOG").as_deref().unwrap_or("off"))
+                .stderr(Stdio::inherit()),
+        )
     }
 
     /// Starts a hub of a command that was put together elsewhere.

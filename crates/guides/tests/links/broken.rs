@@ -54,4 +54,6 @@ fn broken_links_are_named_with_their_line() {
 #[test]
 fn a_document_that_nobody_links_to_is_found() {
     check("alone", &["docs/other.md: no link leads there from docs/index.md"]);
+    check("[docs](../docs) has all documents in it", &[]);
+    check("[other folder](pictures)", &["docs/other.md: no link leads there from docs/index.md"]);
 }

@@ -74,13 +74,15 @@ impl Repository {
         }
     }
 
-    /// A line for each document below `folder` to which no row of links leads from `start`.
+    /// A line for each document below `folder` to which no row of links leads from `start`. A link to a folder leads to all
+    /// documents in it, since that is what is shown there.
     pub(crate) fn unreachable(&self, start: &str, folder: &str) -> Vec<String> {
         let (mut reached, mut waiting) = (BTreeSet::new(), vec![PathBuf::from(start)]);
         while let Some(from) = waiting.pop() {
             let Some(document) = self.documents.get(&from).filter(|_| reached.insert(from.clone())) else { continue };
             for (_, link) in &document.links {
                 if let Target::Here { path, .. } = target(&from, link) {
+                    waiting.extend(self.documents.keys().filter(|document| document.parent() == Some(&path)).cloned());
                     waiting.push(path);
                 }
             }
@@ -114,7 +116,8 @@ fn target(from: &Path, link: &str) -> Target {
         return Target::Malformed("it begins at a root that depends on where it is read");
     }
     let (path, anchor) = link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor.to_owned())));
-    let mut whole = if path.is_empty() { from.to_owned() } else { from.parent().unwrap_or(Path::new("")).to_owned() };
+    let mut whole =
+        if path.is_empty() { from.to_owned() } else { from.parent().map_or_else(PathBuf::new, Path::to_owned) };
     for component in Path::new(path).components() {
         match component {
             Component::ParentDir if !whole.pop() => return Target::Malformed("it leads out of the repository"),

@@ -16,7 +16,7 @@ use crate::limits::SLICE_TEMPLATES_MAX;
 use crate::oracle::{Expected, Oracle, Since};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
-use crate::{Hub, Settings, Topic, Update};
+use crate::{Hub, Settings, SlowPolicy, Topic, Update};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -117,17 +117,20 @@ struct Model {
     hub: Hub,
     oracle: Oracle,
     readers: Vec<Reader>,
+    /// How everybody is served who is behind.
+    slow: SlowPolicy,
 }
 
 impl Model {
-    async fn new(gap_event: bool) -> Self {
-        let settings = Settings { heartbeat: Duration::from_secs(8), gap_event, ..Settings::default() };
+    async fn new(gap_event: bool, slow: SlowPolicy) -> Self {
+        let heartbeat = Duration::from_secs(8);
+        let settings = Settings { heartbeat, gap_event, slow_disconnect_events: 20, ..Settings::default() };
         // The least that a history can be held to: 64 events.
         let retention = Retention { count: Some(0), ..Retention::default() };
         let hub = Hub::builder().settings(settings).memory(retention).seed(1).build().await.unwrap();
         // The table is small here, and others shall come between all the same.
         hub.shared.audience.seats().slice = 2;
-        Self { hub, oracle: Oracle::default(), readers: Vec::new() }
+        Self { hub, oracle: Oracle::default(), readers: Vec::new(), slow }
     }
 
     async fn run(&mut self, step: &Step) {
@@ -165,7 +168,8 @@ impl Model {
     fn come(&mut self, selectors: usize, grant: usize, since: Since, is_slow: bool) {
         let start = since.locate(&self.hub);
         let expected = Expected::new(selectors, grant, &start);
-        let body = Delivery::new(self.hub.shared.clone(), expected.subscription(), &start);
+        let subscription = expected.subscription().when_slow(self.slow);
+        let body = Delivery::new(self.hub.shared.clone(), subscription, &start);
         let bell = Arc::new(Bell(true.into()));
         self.readers.push(Reader { body: Some(body), bell, received: Vec::new(), expected, is_slow, has_ended: false });
     }
@@ -186,7 +190,11 @@ impl Model {
 
     fn check(&self, is_complete: bool) {
         for one in &self.readers {
-            self.oracle.check(&one.expected, &one.received, is_complete && one.body.is_some());
+            let is_complete = is_complete && one.body.is_some();
+            match self.slow {
+                SlowPolicy::Conflate => self.oracle.check_conflated(&one.expected, &one.received, is_complete),
+                _ => self.oracle.check(&one.expected, &one.received, is_complete),
+            }
         }
     }
 }
@@ -202,9 +210,10 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..120),
         gap_event in proptest::bool::weighted(0.8),
         drains in any::<bool>(),
+        slow in proptest::sample::select(SlowPolicy::ALL.to_vec()),
     ) {
         in_a_runtime(async {
-            let mut model = Model::new(gap_event).await;
+            let mut model = Model::new(gap_event, slow).await;
             for step in &steps {
                 model.run(step).await;
             }
@@ -246,7 +255,7 @@ fn subscribe(hub: &Hub, texts: &[String], grant: Grant) -> (Delivery, Arc<Bell>)
 #[test]
 fn an_event_wakes_those_alone_whom_it_is_for() {
     in_a_runtime(async {
-        let mut model = Model::new(true).await;
+        let mut model = Model::new(true, SlowPolicy::CatchUp).await;
         let mut held = Vec::new();
         for n in 0..SLICE_TEMPLATES_MAX * 2 / 100 {
             let texts: Vec<_> = (0..100).map(|m| format!("{{x}}/{n}/{m}")).chain([format!("t/{n}")]).collect();
@@ -275,7 +284,7 @@ fn an_event_wakes_those_alone_whom_it_is_for() {
 #[test]
 fn a_private_event_wakes_those_alone_who_may_see_it() {
     in_a_runtime(async {
-        let mut model = Model::new(true).await;
+        let mut model = Model::new(true, SlowPolicy::CatchUp).await;
         let texts = ["a".to_owned()];
         let held: Vec<_> = (0..20)
             .map(|n| {
@@ -295,7 +304,7 @@ fn a_private_event_wakes_those_alone_who_may_see_it() {
 fn nobody_has_a_gap_for_what_passed_while_it_waited() {
     in_a_runtime(async {
         for passes_heartbeat in [false, true] {
-            let mut model = Model::new(true).await;
+            let mut model = Model::new(true, SlowPolicy::CatchUp).await;
             model.come(1, 0, Since::Tail, false);
             model.settle().await;
             for _ in 0..200 {

@@ -115,6 +115,10 @@ pub(crate) enum StreamEnd {
     TokenExpired,
     /// The application took its access back.
     Revoked,
+    /// It was as old as a connection may become.
+    Aged,
+    /// It was further behind than it wanted to be served.
+    TooFarBehind,
     /// It did not take what there was in time, or sent what nobody asked for.
     CutOff,
     /// It was still open at the end of the drain.
@@ -126,11 +130,13 @@ pub(crate) enum StreamEnd {
 }
 
 impl StreamEnd {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Client,
         Self::Drained,
         Self::TokenExpired,
         Self::Revoked,
+        Self::Aged,
+        Self::TooFarBehind,
         Self::CutOff,
         Self::Stopped,
         Self::Lagged,
@@ -143,6 +149,8 @@ impl StreamEnd {
             Self::Drained => "drained",
             Self::TokenExpired => "token_expired",
             Self::Revoked => "revoked",
+            Self::Aged => "aged",
+            Self::TooFarBehind => "too_far_behind",
             Self::CutOff => "cut_off",
             Self::Stopped => "stopped",
             Self::Lagged => "lagged",
@@ -161,7 +169,7 @@ impl StreamEnd {
 
     /// Whether the connection ends with a reset, which throws away what was not taken.
     pub(crate) fn is_reset(self) -> bool {
-        matches!(self, Self::Client | Self::CutOff | Self::Failed)
+        matches!(self, Self::Client | Self::CutOff | Self::Failed | Self::TooFarBehind)
     }
 }
 

@@ -41,9 +41,10 @@ pub(crate) struct Publisher {
 
 /// Whoever publishes, or a refusal.
 pub(crate) async fn publisher(hub: &Hub, head: &Parts) -> Result<Publisher, Problem> {
-    let settings = &hub.shared.settings;
+    let (settings, headers) = (&hub.shared.settings, &head.headers);
     let admission = admit_publisher(hub, head).await?;
-    let address = || ClientAddress::of_request(settings, head).map_or(Party::Unknown, ClientAddress::party);
+    let address =
+        || ClientAddress::of_request(settings, &head.extensions, headers).map_or(Party::Unknown, ClientAddress::party);
     Ok(Publisher { grant: admission.grant, party: admission.subject.unwrap_or_else(address) })
 }
 

@@ -27,6 +27,13 @@ pub(crate) async fn page() -> impl IntoResponse {
     (headers, Html(PAGE))
 }
 
+/// The hub's figures, for whoever may subscribe.
+pub(crate) async fn figures(State(hub): State<Hub>, head: Parts) -> Result<impl IntoResponse, Problem> {
+    let query = Form::parse(head.uri.query().unwrap_or_default())?;
+    access::subscriber(&hub, &head, &query).await?;
+    Ok(([(CACHE_CONTROL, "no-store")], Json(hub.figures())))
+}
+
 /// The types of public events published lately, the oldest first, for whoever may subscribe.
 pub(crate) async fn types(State(hub): State<Hub>, head: Parts) -> Result<impl IntoResponse, Problem> {
     let query = Form::parse(head.uri.query().unwrap_or_default())?;

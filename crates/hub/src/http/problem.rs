@@ -6,6 +6,8 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+use crate::http::RequestId;
+
 /// A refusal: whose fault it is, what is wrong, and what to do. It never shows the hub's insides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
@@ -115,22 +117,34 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let document = serde_json::json!({
+impl Problem {
+    /// The document, with the name of the request that it is about.
+    pub(crate) fn document(&self, id: Option<&RequestId>) -> String {
+        let mut document = serde_json::json!({
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or_default(),
             "status": self.status.as_u16(),
             "detail": self.detail,
         });
-        let mut response = (self.status, document.to_string()).into_response();
+        if let Some(id) = id {
+            document["request_id"] = id.as_str().into();
+        }
+        document.to_string()
+    }
+}
+
+/// The response also holds the problem itself, for the guard.
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = (self.status, self.document(None)).into_response();
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
-        if let Some(challenge) = self.challenge {
-            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        if let Some(challenge) = &self.challenge {
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge.clone());
         }
+        response.extensions_mut().insert(self);
         response
     }
 }

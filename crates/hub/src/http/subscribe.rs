@@ -12,7 +12,6 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::Either;
 
-use crate::Hub;
 use crate::client_address::ClientAddress;
 use crate::compression::Coding;
 use crate::cursor::{Cursor, EARLIEST, GapReason, Start};
@@ -24,6 +23,7 @@ use crate::presence::{NewsCursor, NewsStart, Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 use crate::ticket::{Crowded, Ticket};
+use crate::{Hub, Settings, SlowPolicy};
 
 /// What a subscriber without a cursor is told first, which can't know where it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +114,7 @@ async fn stream(
     let selectors = selectors(&query)?;
     check_count(selectors.len(), hub.shared.settings.topics_max)?;
     let cursor = cursor(&query, &head.headers)?;
+    let slow = slow_policy(&query, &hub.shared.settings)?;
     let texts: Vec<_> = selectors.iter().map(Selector::text).collect();
     let selectors: Selectors = selectors.into_iter().collect();
     if selectors.templates().len() > TEMPLATES_MAX {
@@ -143,14 +144,14 @@ async fn stream(
         response.extensions_mut().insert(Declined);
         return Ok(response);
     }
-    let client = ClientAddress::of_request(&hub.shared.settings, head);
+    let client = ClientAddress::of_request(&hub.shared.settings, &head.extensions, &head.headers);
     let ticket = Ticket::take(&hub.shared, client, access.subject).map_err(|crowded| match crowded {
         Crowded::Address => Problem::crowded("this address"),
         Crowded::Subject => Problem::crowded("the subject of this token"),
     })?;
     let member = presence.map(|presence| presence.join(hub.shared.random_bits(), texts.into_iter(), access.payload));
     let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).until(access.revocation);
-    let subscription = subscription.holding(member, ticket);
+    let subscription = subscription.when_slow(slow).holding(member, ticket);
     let accepted = Accepted { subscription, start, news, coding };
     let mut response = if taker.is_some() {
         let mut response = Response::new(Body::empty());
@@ -214,6 +215,18 @@ impl Accepted {
     }
 }
 
+/// How the query's `slow` asks to be served, or what is usual here.
+fn slow_policy(query: &Form, settings: &Settings) -> Result<SlowPolicy, Problem> {
+    let allowed = &settings.slow_policies;
+    let Some(text) = query.one("slow")? else { return Ok(allowed.first().copied().unwrap_or_default()) };
+    let asked = text.parse().map_err(Problem::bad_request)?;
+    if allowed.contains(&asked) {
+        Ok(asked)
+    } else {
+        Err(Problem::forbidden(format!("`slow={asked}` is not allowed here")))
+    }
+}
+
 /// The header, else the query's `lastEventID`, else its older spelling.
 fn cursor(query: &Form, headers: &HeaderMap) -> Result<Cursor, Problem> {
     let header = LastEventId::from_headers(headers).map_err(Problem::bad_request)?.0;
@@ -244,5 +257,6 @@ fn come_back_later(problem: &Problem, seconds: f64) -> Response {
     fanfare_wire::encode_retry(Duration::from_secs_f64(seconds), &mut body);
     let mut response = Response::new(Body::from(body));
     set_event_stream_headers(response.headers_mut());
+    response.extensions_mut().insert(problem.clone());
     response
 }

@@ -6,11 +6,10 @@ use std::net::IpAddr;
 use std::task::Poll;
 
 use bytes::Bytes;
+use http::Method;
 use http::response::Parts;
-use http::{Method, StatusCode};
 use mio::net::TcpStream;
 
-use crate::figures::Counters;
 use crate::http::{Accepted, Declined, Server};
 use crate::limits::ANSWERS_BYTES_MAX;
 use crate::run::Open;
@@ -58,7 +57,6 @@ pub(super) struct Connection {
 /// What a shard lends to the connection whose turn it is.
 pub(super) struct Desk<'a> {
     pub(super) server: &'a Server,
-    pub(super) counters: &'a Counters,
     pub(super) date: &'a Date,
     /// Where bytes are read to.
     pub(super) room: &'a mut [u8],
@@ -224,8 +222,8 @@ impl Connection {
                     return Ok(None);
                 }
                 Head::TwoLengths => {
-                    desk.counters.count_refusal(StatusCode::BAD_REQUEST, false, false);
-                    response::bad_request(desk.date, desk.output);
+                    let id = desk.server.guard.refuse_bytes(self.peer);
+                    response::bad_request(&id, desk.date, desk.output);
                     desk.input.clear();
                     self.is_ending = true;
                     return Ok(Some(Turn::Waits));

@@ -316,7 +316,6 @@ impl Driver {
         let remote = &self.remote;
         let mut desk = Desk {
             server: &self.server,
-            counters: &self.hub.shared.counters,
             date: &self.date,
             room: &mut self.room,
             input: &mut self.input,
@@ -382,6 +381,7 @@ impl Driver {
         response::stream_head(parts, &self.date, &mut self.output);
         let revocation = accepted.subscription.revocation().cloned();
         let Some(number) = self.fanout.subscribe(stream, open, &self.output, accepted) else { return };
+        self.fanout.name(number, &parts.headers);
         let Some(one) = self.fanout.subscribers.get_mut(number as usize) else { return };
         one.lease = revocation.map(|revocation| Box::new(revocation.watch(self.remote.revoker(number))));
         // Edge-triggered, and once for all: room in the socket is only told of to those whose send found none.

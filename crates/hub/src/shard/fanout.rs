@@ -1,17 +1,20 @@
 //! The subscribers of a shard, and how events come to them. No sockets are waited for here, and no clock is read.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fanfare_log::{Position, ReadBudget, ReadError, Record, Topics};
+use http::HeaderMap;
 use slab::Slab;
+use tracing::Level;
 
 use crate::advance::Advance;
 use crate::cursor::Start;
 use crate::figures::{Path, StreamEnd};
-use crate::http::Accepted;
+use crate::http::{Accepted, RequestId};
 use crate::interest::Interest;
+use crate::lag::Lag;
 use crate::limits::{
     GROUP_BUFFER_BYTES_MAX, GROUP_BUFFERS_BYTES_MAX, READ_BYTES_MAX, READ_EXAMINED_MAX, READ_RECORDS_MAX,
     SLICE_READS_MAX, SLICE_TEMPLATES_MAX, SLICE_VISITS_MAX, SPARE_BUFFERS_MAX, SUBSCRIBERS_ROOM,
@@ -29,6 +32,7 @@ use crate::shard::tally::Tally;
 use crate::shard::visit::Replayed;
 use crate::shard::wheel::Wheel;
 use crate::shared::Shared;
+use crate::slow_policy::SlowPolicy;
 
 /// The state machine of a shard.
 ///
@@ -68,6 +72,8 @@ pub(super) struct Fanout<S> {
     /// When the log advanced, and the measurement that is under way.
     pub(super) advance: Arc<Advance>,
     probe: Option<Probe>,
+    /// The names of the subscribers' requests, and when they began, if the log tells of their ends.
+    names: HashMap<u32, (RequestId, u32)>,
     random: fastrand::Rng,
 }
 
@@ -99,6 +105,7 @@ impl<S: Socket> Fanout<S> {
             tally: Tally::default(),
             advance: Arc::default(),
             probe: None,
+            names: HashMap::new(),
             random: fastrand::Rng::with_seed(seed),
         }
     }
@@ -120,12 +127,11 @@ impl<S: Socket> Fanout<S> {
             start.after,
         )) as u32;
         self.groups[group as usize].subscribers += 1;
+        self.serve_slowly(number, subscription.slow());
         self.hub.counters.subscribers.inc();
         self.hub.counters.subscriptions.inc();
         self.tally.fell_behind();
-        if let Some(left) = subscription.left() {
-            self.limit_life(number, left);
-        }
+        self.limit_life(number, subscription.left());
         if self.drain_ticks.is_some() {
             self.arrange_leave(number);
         } else {
@@ -138,15 +144,30 @@ impl<S: Socket> Fanout<S> {
         self.subscribers.contains(number as usize).then_some(number)
     }
 
-    /// Has the stream end before its token does, in `left`. The tick now is the last one that has begun, so that the
-    /// ticks counted from it are over a little sooner.
-    fn limit_life(&mut self, number: u32, left: Duration) {
+    /// Has somebody new served so while it is behind.
+    fn serve_slowly(&mut self, number: u32, slow: SlowPolicy) {
+        let one = &mut self.subscribers[number as usize];
+        one.slow = slow;
+        if let State::Behind(behind) = &mut one.state
+            && slow == SlowPolicy::Disconnect
+        {
+            behind.lag = Some(Box::new(Lag::at(behind.position.max(self.followed))));
+        }
+    }
+
+    /// Has the stream end when it is old, and before its token does, in `left`. The tick now is the last one that has
+    /// begun, so that the ticks counted from it are over a little sooner.
+    fn limit_life(&mut self, number: u32, left: Option<Duration>) {
         let now = self.wheel.now();
         let one = &mut self.subscribers[number as usize];
+        if let Some(age) = self.hub.age() {
+            one.leaves_at = now.saturating_add(ticks(age, self.tick));
+        }
+        let Some(left) = left else { return };
         one.expires_at = now.saturating_add(ticks(left, self.tick));
         // One tick sooner at least, to end cleanly.
         let leaves_at = now.saturating_add(ticks(self.hub.share_of_life(left), self.tick));
-        one.leaves_at = leaves_at.min(one.expires_at - 1);
+        one.leaves_at = one.leaves_at.min(leaves_at).min(one.expires_at - 1);
     }
 
     fn greet(&mut self, start: &Start) {
@@ -351,12 +372,19 @@ impl<S: Socket> Fanout<S> {
     }
 
     /// Takes a live subscriber out of its group's pass.
-    pub(super) fn fall_behind(&mut self, number: u32, behind: Behind) {
+    pub(super) fn fall_behind(&mut self, number: u32, mut behind: Behind) {
         let one = &mut self.subscribers[number as usize];
+        let is_watched = one.slow == SlowPolicy::Disconnect;
+        behind.lag = is_watched.then(|| Box::new(Lag::at(behind.position)));
         if let State::Live { place, .. } = std::mem::replace(&mut one.state, State::Behind(Box::new(behind))) {
             let group = one.group;
             self.tally.fell_behind();
             self.vacate(group, place);
+        }
+        // Looked at soon; but who comes up sooner for something else, or is about to, is not put off.
+        let soon = self.wheel.now() + 1;
+        if is_watched && self.subscribers[number as usize].armed_for > soon {
+            self.arm(number, soon);
         }
     }
 
@@ -396,6 +424,7 @@ impl<S: Socket> Fanout<S> {
     pub(super) fn close(&mut self, number: u32, end: StreamEnd) {
         let Some(mut one) = self.subscribers.try_remove(number as usize) else { return };
         self.hub.counters.count_end(end);
+        self.tell_end(number, end);
         if end.is_reset() || one.is_blocked() {
             one.socket.reset();
         }
@@ -407,6 +436,23 @@ impl<S: Socket> Fanout<S> {
         self.groups[one.group as usize].subscribers -= 1;
         self.remove_if_unused(one.group);
         self.hub.counters.subscribers.dec();
+    }
+
+    /// Notes the name of a subscriber's request, which the answer's headers have, for the line at its end. At other levels
+    /// than `debug` nothing is kept.
+    pub(super) fn name(&mut self, number: u32, headers: &HeaderMap) {
+        if tracing::enabled!(Level::DEBUG)
+            && let Some(id) = RequestId::of(headers)
+        {
+            self.names.insert(number, (id, self.wheel.now()));
+        }
+    }
+
+    fn tell_end(&mut self, number: u32, end: StreamEnd) {
+        if let Some((id, begun)) = self.names.remove(&number) {
+            let seconds = (self.tick * (self.wheel.now() - begun)).as_secs();
+            tracing::debug!(id = id.as_str(), reason = end.as_str(), duration_s = seconds, "a stream has ended");
+        }
     }
 
     /// Ends every connection. What is unsent is thrown away.

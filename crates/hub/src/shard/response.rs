@@ -7,6 +7,8 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderName, TRANSFER_ENCODI
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 
+use crate::http::{REQUEST_ID, RequestId};
+
 /// The value of the header `Date`, which is written anew once a second.
 #[derive(Debug, Default)]
 pub(crate) struct Date {
@@ -50,8 +52,9 @@ pub(crate) fn whole(parts: &Parts, body: &[u8], date: &Date, out: &mut Vec<u8>) 
 }
 
 /// Appends the answer to a request that is none, as hyper gives it. It is the last.
-pub(super) fn bad_request(date: &Date, out: &mut Vec<u8>) {
+pub(super) fn bad_request(id: &RequestId, date: &Date, out: &mut Vec<u8>) {
     let mut headers = HeaderMap::new();
+    headers.insert(REQUEST_ID, id.header());
     headers.insert(CONNECTION, http::HeaderValue::from_static("close"));
     head(StatusCode::BAD_REQUEST, &headers, date, out);
     field(&CONTENT_LENGTH, b"0", out);

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanfare_log::{Position, Record};
 
+use crate::conflation::Conflation;
+use crate::lag::Lag;
 use crate::revocation::Lease;
 use crate::run::Open;
 use crate::shard::chunk;
 use crate::shard::wheel::NEVER;
+use crate::slow_policy::SlowPolicy;
 use crate::subscription::Held;
 
 /// A subscriber. While it is live this is all that it costs in user space.
@@ -33,6 +36,8 @@ pub(super) struct Subscriber<S> {
     pub(super) expires_at: u32,
     /// Bytes that came from it after its request.
     pub(super) heard: u32,
+    /// How it is served while it is behind.
+    pub(super) slow: SlowPolicy,
     pub(super) state: State,
 }
 
@@ -52,6 +57,10 @@ pub(super) struct Behind {
     pub(super) position: Position,
     /// What was being sent.
     pub(super) piece: Option<Piece>,
+    /// How far, if its stream is to end when that is too far.
+    pub(super) lag: Option<Box<Lag>>,
+    /// What it has read ahead, if it wants the latest events alone, and has not come to the tail in one turn.
+    pub(super) ahead: Option<Box<Conflation>>,
     /// It waits for room in its socket.
     pub(super) is_blocked: bool,
     /// It waits for its turn.
@@ -122,6 +131,7 @@ impl<S> Subscriber<S> {
             leaves_at: NEVER,
             expires_at: NEVER,
             heard: 0,
+            slow: SlowPolicy::CatchUp,
             state: State::Behind(Box::new(Behind::at(position))),
         }
     }
@@ -134,6 +144,6 @@ impl<S> Subscriber<S> {
 
 impl Behind {
     pub(super) fn at(position: Position) -> Self {
-        Self { position, piece: None, is_blocked: false, is_queued: false }
+        Self { position, piece: None, lag: None, ahead: None, is_blocked: false, is_queued: false }
     }
 }

@@ -1,5 +1,7 @@
 //! A shard's state machine against a naive oracle: a list of everything that was published.
 
+mod slow;
+
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSlice};
 use std::rc::Rc;
@@ -17,7 +19,7 @@ use crate::run::Open;
 use crate::shard::fanout::Fanout;
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::State;
-use crate::{Hub, Settings};
+use crate::{Hub, Settings, SlowPolicy};
 
 /// A socket that takes as many bytes as the test allows.
 #[derive(Debug, Clone, Default)]
@@ -116,17 +118,20 @@ struct Model {
     oracle: Oracle,
     seen: Vec<Seen>,
     now: u32,
+    /// How the next ones are served while they are behind.
+    slow: SlowPolicy,
 }
 
 impl Model {
     fn new(gap_event: bool) -> Self {
-        let settings = Settings { heartbeat: Duration::from_secs(8), gap_event, ..Settings::default() };
+        let heartbeat = Duration::from_secs(8);
+        let settings = Settings { heartbeat, gap_event, slow_disconnect_events: 20, ..Settings::default() };
         // The least that a history can be held to: 64 events.
         let retention = Retention { count: Some(0), ..Retention::default() };
         let hub = Hub::builder().settings(settings).memory(retention).seed(1).build();
         let hub = hub.now_or_never().unwrap().unwrap();
         let fanout = Fanout::new(hub.shared.clone(), Duration::from_secs(1), 1);
-        Self { hub, fanout, oracle: Oracle::default(), seen: Vec::new(), now: 0 }
+        Self { hub, fanout, oracle: Oracle::default(), seen: Vec::new(), now: 0, slow: SlowPolicy::CatchUp }
     }
 
     fn run(&mut self, step: &Step) {
@@ -162,6 +167,7 @@ impl Model {
         wire.0.borrow_mut().room = room;
         let expected = Expected::new(picked, grant, &start);
         let subscription = expected.subscription().for_at_most(left.map(|left| Duration::from_secs(left.into())));
+        let subscription = subscription.when_slow(self.slow);
         let (open, _) = Open::new(&self.hub.shared).unwrap();
         let accepted = Accepted { subscription, start, news: None, coding: None };
         let number = self.fanout.subscribe(wire.clone(), open, HEAD, accepted);
@@ -265,7 +271,11 @@ impl Model {
             return;
         };
         let (body, has_ended) = unchunk(chunks);
-        self.oracle.check(&one.expected, &body, is_complete && one.is_open && !has_ended);
+        let is_complete = is_complete && one.is_open && !has_ended;
+        match self.slow {
+            SlowPolicy::Conflate => self.oracle.check_conflated(&one.expected, &body, is_complete),
+            _ => self.oracle.check(&one.expected, &body, is_complete),
+        }
     }
 }
 
@@ -437,7 +447,9 @@ fn nobody_leaves_before_what_was_acknowledged() {
         assert!(model.fanout.subscribers.is_empty());
         for one in &model.seen {
             let wire = one.wire.0.borrow();
-            assert!(wire.received.ends_with(b"\n\n\r\n0\r\n\r\n") && !wire.was_reset);
+            let text = String::from_utf8(wire.received.clone()).unwrap();
+            let (_, farewell) = text.rsplit_once("\n\n\r\n").unwrap();
+            assert!(farewell.contains("\r\nretry: ") && farewell.ends_with("\n\r\n0\r\n\r\n") && !wire.was_reset);
         }
     });
 }
@@ -521,4 +533,23 @@ fn heartbeats_come_when_nothing_else_does() {
         model.settle();
         model.check(true);
     });
+}
+
+/// What finds a peer that is gone: both paths have their sockets from the same listener.
+#[cfg(target_os = "linux")]
+#[test]
+fn accepted_sockets_have_a_time_out_a_bounded_buffer_and_no_delay() {
+    use crate::limits::{SEND_BUFFER_BYTES, SEND_TIMEOUT};
+    use socket2::SockRef;
+
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    crate::shard::prepare(&listener).unwrap();
+    listener.set_nonblocking(false).unwrap();
+    let _peer = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    let socket = SockRef::from(&accepted);
+    assert_eq!(socket.tcp_user_timeout().unwrap(), Some(SEND_TIMEOUT));
+    assert!(socket.tcp_nodelay().unwrap());
+    // The kernel doubles it for its own needs, within what the system allows.
+    assert!(socket.send_buffer_size().unwrap() <= 2 * SEND_BUFFER_BYTES);
 }

@@ -4,10 +4,12 @@ use std::io::{self, IoSlice};
 use std::ops::Range;
 
 use bytes::Bytes;
-use fanfare_log::{Position, ReadError, RecordRef};
+use fanfare_log::{Position, ReadError, Record, RecordRef};
 
+use crate::conflation::Conflation;
 use crate::cursor::{Gap, GapReason};
 use crate::figures::StreamEnd;
+use crate::lag::Lag;
 use crate::limits::{RUNS_MAX, SPARE_BUFFER_BYTES_MAX};
 use crate::shard::buffer::{Buffer, Place};
 use crate::shard::chunk;
@@ -15,6 +17,8 @@ use crate::shard::fanout::Fanout;
 use crate::shard::grants::Grants;
 use crate::shard::socket::Socket;
 use crate::shard::subscriber::{Behind, Piece, State};
+use crate::shard::wheel::NEVER;
+use crate::slow_policy::SlowPolicy;
 use crate::subscription::read_budget;
 
 impl<S: Socket> Fanout<S> {
@@ -89,6 +93,9 @@ impl<S: Socket> Fanout<S> {
             one.last_sent = self.wheel.now();
         }
         self.scratch.clear();
+        if self.is_too_far_behind(number) {
+            return self.end(number);
+        }
         self.go_on(number);
     }
 
@@ -132,6 +139,9 @@ impl<S: Socket> Fanout<S> {
     fn read_on(&mut self, number: u32) -> Result<(), StreamEnd> {
         let one = &mut self.subscribers[number as usize];
         let State::Behind(behind) = &mut one.state else { return Ok(()) };
+        if one.slow == SlowPolicy::Conflate {
+            return self.read_ahead(number);
+        }
         let selectors = self.groups[one.group as usize].selectors.clone();
         let (grant, grants, scratch, replayed) = (one.grant, &mut self.grants, &mut self.scratch, &mut self.replayed);
         let before = scratch.len();
@@ -161,14 +171,62 @@ impl<S: Socket> Fanout<S> {
                 // What was shown before it failed is shown again, if ever.
                 self.scratch.truncate(before);
                 self.replayed.clear();
-                if matches!(error, ReadError::Expired) {
-                    return self.lag(number);
-                }
-                // The connection is lost, and no event: the subscriber comes back with its cursor.
-                tracing::error!(%error, source = ?std::error::Error::source(&error), "a subscriber was cut off");
-                Err(StreamEnd::Failed)
+                self.can_not_read(number, &error)
             }
         }
+    }
+
+    fn can_not_read(&mut self, number: u32, error: &ReadError) -> Result<(), StreamEnd> {
+        if matches!(error, ReadError::Expired) {
+            return self.lag(number);
+        }
+        // The connection is lost, and no event: the subscriber comes back with its cursor.
+        tracing::error!(%error, source = ?std::error::Error::source(error), "a subscriber was cut off");
+        Err(StreamEnd::Failed)
+    }
+
+    /// Reads on for somebody who wants the latest event of each topic alone.
+    fn read_ahead(&mut self, number: u32) -> Result<(), StreamEnd> {
+        let one = &mut self.subscribers[number as usize];
+        let State::Behind(behind) = &mut one.state else { return Ok(()) };
+        let selectors = self.groups[one.group as usize].selectors.clone();
+        let new = || Box::new(Conflation::after(behind.position, &self.hub.conflations));
+        let mut ahead = behind.ahead.take().unwrap_or_else(new);
+        let (grant, grants) = (one.grant, &mut self.grants);
+        let admits = |record: &Record| selectors.match_any(record.topics.iter()) && grants.may_see(grant, record);
+        let step = match ahead.step(&*self.hub.log, &selectors, admits) {
+            Ok(step) => step,
+            Err(error) => return self.can_not_read(number, &error),
+        };
+        let before = self.scratch.len();
+        self.replayed.clear();
+        for (position, frame) in step.due {
+            chunk::encode(&frame, &mut self.scratch);
+            self.replayed.push(Replayed { position, end: self.scratch.len(), frame_bytes: frame.len() });
+        }
+        self.send_scratch(number, before)?;
+        // Blocked, it stands wherever it was stopped, and reads again from there.
+        if let State::Behind(behind) = &mut self.subscribers[number as usize].state
+            && !behind.is_blocked
+        {
+            behind.position = step.position.unwrap_or(behind.position);
+            behind.ahead = Some(ahead).filter(|ahead| !ahead.is_empty());
+        }
+        Ok(())
+    }
+
+    /// Whether somebody is further behind than it wants to be served.
+    fn is_too_far_behind(&mut self, number: u32) -> bool {
+        let one = &mut self.subscribers[number as usize];
+        let State::Behind(behind) = &mut one.state else { return false };
+        let Some(lag) = &mut behind.lag else { return false };
+        lag.reached(behind.position);
+        let selectors = self.groups[one.group as usize].selectors.clone();
+        let (grant, grants) = (one.grant, &mut self.grants);
+        let admits = |record: RecordRef<'_>| selectors.match_any(record.topics) && grants.may_see(grant, record);
+        let max = self.hub.settings.slow_disconnect_events;
+        // What can't be looked at is told when it is read.
+        lag.exceeds(max, &*self.hub.log, &selectors, admits).unwrap_or(false)
     }
 
     /// The history has passed somebody. Without a gap event the stream ends instead, and the answer to the reconnect
@@ -177,6 +235,7 @@ impl<S: Socket> Fanout<S> {
         let State::Behind(behind) = &mut self.subscribers[number as usize].state else { return Ok(()) };
         let gap = Gap { requested: behind.position.to_string(), reason: GapReason::Lagged };
         behind.position = self.hub.log.span().start;
+        behind.lag = behind.lag.is_some().then(|| Box::new(Lag::at(self.followed)));
         let mut event = Vec::new();
         let is_told = self.hub.tell(&gap, behind.position, &mut event);
         if is_told {
@@ -208,6 +267,9 @@ impl<S: Socket> Fanout<S> {
                 break;
             }
             behind.position = position;
+            if let Some(lag) = &mut behind.lag {
+                lag.sent(position);
+            }
             if end > sent {
                 let rest = Bytes::copy_from_slice(&self.scratch[sent..end]);
                 behind.piece = Some(Piece::Rest { rest, frame_bytes });
@@ -227,7 +289,13 @@ impl<S: Socket> Fanout<S> {
         if one.expires_at <= now {
             return self.close(number, StreamEnd::CutOff);
         }
-        let State::Live { cursor, .. } = one.state else { return self.arm(number, now + self.heartbeat_ticks) };
+        let State::Live { cursor, .. } = one.state else {
+            let is_watched = one.slow == SlowPolicy::Disconnect;
+            if is_watched && one.is_blocked() && self.is_too_far_behind(number) {
+                return self.close(number, StreamEnd::TooFarBehind);
+            }
+            return self.arm(number, now + if is_watched { 1 } else { self.heartbeat_ticks });
+        };
         let has_everything = cursor == self.groups[one.group as usize].head;
         if one.leaves_at <= now {
             // What was acknowledged before it leaves is still delivered.
@@ -238,7 +306,7 @@ impl<S: Socket> Fanout<S> {
         }
         let heartbeat_at = one.last_sent.saturating_add(self.heartbeat_ticks);
         if heartbeat_at <= now && has_everything {
-            self.send_alone(number, HEARTBEAT);
+            self.send_alone(number, &Bytes::from_static(HEARTBEAT));
         }
         self.arm(number, heartbeat_at.max(now + 1));
     }
@@ -270,31 +338,41 @@ impl<S: Socket> Fanout<S> {
         let one = self.subscribers.get(number as usize);
         let Some(one) = one.filter(|one| one.lease.as_ref().is_some_and(|lease| lease.is_revoked())) else { return };
         match &one.state {
-            State::Behind(behind) if behind.is_blocked || behind.piece.is_some() => self.close(number, StreamEnd::Revoked),
+            State::Behind(behind) if behind.is_blocked || behind.piece.is_some() => {
+                self.close(number, StreamEnd::Revoked)
+            }
             // What was sent ends with a whole event.
             State::Behind(_) | State::Live { .. } => self.end(number),
         }
     }
 
+    /// Ends a stream between two events.
     fn end(&mut self, number: u32) {
-        self.send_alone(number, chunk::LAST_CHUNK);
-        let is_revoked = self.subscribers[number as usize].lease.as_ref().is_some_and(|lease| lease.is_revoked());
+        let one = &self.subscribers[number as usize];
+        let is_revoked = one.lease.as_ref().is_some_and(|lease| lease.is_revoked());
         let end = match self.drain_ticks {
             _ if is_revoked => StreamEnd::Revoked,
             Some(_) => StreamEnd::Drained,
-            None => StreamEnd::TokenExpired,
+            None if one.expires_at != NEVER => StreamEnd::TokenExpired,
+            None => StreamEnd::Aged,
         };
+        let mut bytes = Vec::new();
+        if end == StreamEnd::Drained {
+            chunk::encode(&self.hub.farewell(), &mut bytes);
+        }
+        bytes.extend_from_slice(chunk::LAST_CHUNK);
+        self.send_alone(number, &bytes.into());
         self.close(number, end);
     }
 
-    /// Sends a live subscriber, who has everything, a few bytes.
-    fn send_alone(&mut self, number: u32, bytes: &'static [u8]) {
+    /// Sends somebody to whom nothing is to be sent before it a few bytes.
+    fn send_alone(&mut self, number: u32, bytes: &Bytes) {
         let one = &mut self.subscribers[number as usize];
         match one.socket.send(bytes) {
             Ok(sent) => {
                 one.last_sent = self.wheel.now();
                 if sent < bytes.len() {
-                    let piece = Some(Piece::Bytes(Bytes::from_static(&bytes[sent..])));
+                    let piece = Some(Piece::Bytes(bytes.slice(sent..)));
                     let behind = Behind { piece, is_blocked: true, ..Behind::at(self.followed) };
                     self.fall_behind(number, behind);
                 }

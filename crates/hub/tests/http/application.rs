@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::http2::{self, Peer};
+use crate::http2::frames::{self, Peer};
 use crate::running::{PATIENCE, Running, Subscriber};
 
 const ALL_SUBSCRIPTIONS: &str = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
@@ -312,9 +312,9 @@ async fn a_subscriber_who_does_not_read_is_cut_off_when_its_session_ends() {
 async fn a_stream_of_http2_is_revoked_and_those_beside_it_go_on() {
     let session = Revocation::new();
     let hub = hub(&session).await;
-    let mut peer = Peer::connect(&hub, 65_535).await;
+    let mut peer = Peer::connect(hub.address, 65_535).await;
     for (stream, user) in [(1, "ada"), (3, "bob")] {
-        let head = [http2::subscription(), [&b"\0\x06x-user\x03"[..], user.as_bytes()].concat()].concat();
+        let head = [frames::subscription(), [&b"\0\x06x-user\x03"[..], user.as_bytes()].concat()].concat();
         peer.ask(stream, &head).await;
         peer.hear_data(stream).await;
     }

@@ -7,14 +7,19 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::running::{PATIENCE, Running, Subscriber};
 
+/// Names and values.
+type Labels = Vec<(String, String)>;
+
+/// What follows the name, the labels, the value.
+type Sample = (String, Labels, f64);
+
 /// One metric as it is announced, with its samples.
 #[derive(Debug, Default)]
 struct Metric {
     kind: String,
     unit: String,
     help: String,
-    /// What follows the name, the labels, the value.
-    samples: Vec<(String, Vec<(String, String)>, f64)>,
+    samples: Vec<Sample>,
 }
 
 /// Reads the OpenMetrics text format, strictly: whatever is not as the standard says is a failure of the test.
@@ -96,8 +101,8 @@ fn check(name: &str, metric: &Metric) {
 }
 
 /// For each set of labels: buckets that grow, up to one without a bound that has everything.
-fn check_histogram(name: &str, samples: &[(String, Vec<(String, String)>, f64)]) {
-    let mut buckets: BTreeMap<Vec<(String, String)>, Vec<(f64, f64)>> = BTreeMap::new();
+fn check_histogram(name: &str, samples: &[Sample]) {
+    let mut buckets: BTreeMap<Labels, Vec<(f64, f64)>> = BTreeMap::new();
     for (_, labels, value) in samples.iter().filter(|(suffix, ..)| suffix == "_bucket") {
         let (bounds, rest): (Vec<_>, Vec<_>) = labels.iter().cloned().partition(|(key, _)| key == "le");
         let bound = bounds[0].1.replace("+Inf", "inf").parse().unwrap();
@@ -239,7 +244,7 @@ async fn rejections_have_few_reasons() {
     assert_eq!(refused(hub.post("/health/live")).await, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(refused(hub.post("/nothing").body("x")).await, StatusCode::NOT_FOUND);
     let metrics = hub.metrics().await;
-    let counted = |(suffix, labels, value): &(String, Vec<(String, String)>, f64)| {
+    let counted = |(suffix, labels, value): &Sample| {
         assert_eq!(suffix, "_total");
         (*value > 0.0).then(|| (labels[0].1.clone(), *value as u64))
     };

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use fanfare_log::Retention;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::running::{PATIENCE, Running};
 
@@ -70,4 +72,77 @@ async fn a_hub_with_nobody_on_it_stops_at_once() {
     let mut hub = with_drain(Duration::from_secs(600)).await;
     hub.stop();
     hub.ended().await;
+}
+
+/// What comes on a connection to its end, which must be a clean one.
+async fn whole(stream: &mut TcpStream) -> String {
+    let mut text = String::new();
+    tokio::time::timeout(PATIENCE * 100, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    text
+}
+
+/// A shard serves the first; hyper the second, whose body has no chunks.
+async fn subscribe(hub: &Running, version: &str) -> TcpStream {
+    let mut stream = hub.connect().await;
+    let request =
+        format!("GET /.well-known/mercure?topic=a {version}\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// An `EventSource` keeps the time for good, so it is one that a browser could have by itself; and no two have the same.
+/// With the clock paused, time passes at once when nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn the_last_that_a_stream_says_is_when_to_come_back() {
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let mut hub = with_drain(Duration::from_secs(60)).await;
+        let mut streams = Vec::new();
+        for _ in 0..20 {
+            streams.push(subscribe(&hub, version).await);
+        }
+        while hub.hub.figures().subscribers < 20 {
+            tokio::task::yield_now().await;
+        }
+        hub.stop();
+        let mut waits = std::collections::HashSet::new();
+        for stream in &mut streams {
+            let text = whole(stream).await;
+            let (before, retry) = text.rsplit_once("retry: ").unwrap();
+            assert!(!before.contains("retry: "), "{text}");
+            let (wait, rest) = retry.split_once('\n').unwrap();
+            assert!((2000..=8000).contains(&wait.parse::<u64>().unwrap()), "{text}");
+            // Some clients make a message of every empty line.
+            assert_eq!(rest, if version == "HTTP/1.1" { "\r\n0\r\n\r\n" } else { "" }, "{text}");
+            waits.insert(wait.to_owned());
+        }
+        assert!(waits.len() > 15, "{waits:?}");
+        hub.ended().await;
+    }
+}
+
+/// With the clock paused, time passes at once when nothing else happens.
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_cleanly_when_it_is_old_and_not_all_at_once() {
+    for version in ["HTTP/1.1", "HTTP/1.0"] {
+        let age = Duration::from_secs(600);
+        let hub = Running::with(|settings| settings.connection_age_max = Some(age), Retention::default()).await;
+        let start = tokio::time::Instant::now();
+        let mut streams = tokio::task::JoinSet::new();
+        for _ in 0..20 {
+            let mut stream = subscribe(&hub, version).await;
+            streams.spawn(async move {
+                let text = whole(&mut stream).await;
+                assert!(
+                    !text.contains("retry: ") && (version == "HTTP/1.0" || text.ends_with("\r\n0\r\n\r\n")),
+                    "{text}"
+                );
+                start.elapsed().as_secs()
+            });
+        }
+        let mut ends: Vec<u64> = streams.join_all().await;
+        ends.sort_unstable();
+        assert!(ends[0] >= 538 && ends[19] <= 602, "{ends:?}");
+        ends.dedup();
+        assert!(ends.len() > 10, "{ends:?}");
+    }
 }

@@ -1,10 +1,13 @@
 //! A disk that fails beneath the hub: publishers are refused with a reason, subscribers stay, and it goes on by itself.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use fanfare_hub::Hub;
-use fanfare_log::{Append, AppendError, Draft, Engine, Epoch, MemoryLog, Place, Retention};
+use fanfare_log::{
+    Append, AppendError, AppendOnce, Appended, CatchUp, Draft, Engine, Epoch, Frame, Id, MemoryLog, Place, Position,
+    Retention, Timestamp, Visibility,
+};
 use http::StatusCode;
 
 use crate::running::Running;
@@ -70,4 +73,94 @@ async fn a_failed_sync_is_503_and_not_ready_until_the_log_is_repaired_and_subscr
     assert_eq!(publish("after").await.status(), StatusCode::OK);
     // Nothing that was not confirmed is between them.
     assert_eq!(subscriber.data(2).await, ["before", "after"]);
+}
+
+/// An engine whose events come from elsewhere, and are here when somebody has waited for them.
+#[derive(Debug)]
+struct Distant {
+    log: Arc<MemoryLog>,
+    elsewhere: Mutex<Vec<(Draft, Position)>>,
+    is_reachable: AtomicBool,
+    is_filling: AtomicBool,
+}
+
+impl Engine for Distant {
+    fn append(&self, _batch: Vec<Draft>) -> Append<'_> {
+        Box::pin(std::future::ready(Err(AppendError::too_large("a batch of 9 bytes is over the limit of 8"))))
+    }
+
+    fn append_once<'a>(&'a self, key: &'a str, _batch: Vec<Draft>) -> AppendOnce<'a> {
+        assert_eq!(key.len(), 64);
+        let position = Position { epoch: Epoch(1), offset: 7 };
+        let first = vec![(Id::Chosen("first".into()), position), (Id::Position, position)];
+        Box::pin(std::future::ready(Ok(Appended::Before(first))))
+    }
+
+    fn catch_up(&self) -> CatchUp<'_> {
+        Box::pin(async {
+            if !self.is_reachable.load(Ordering::SeqCst) {
+                return Err("the others are away".to_owned());
+            }
+            for (draft, position) in self.elsewhere.lock().unwrap().drain(..) {
+                self.log.store_now(vec![draft], Place::At(position)).unwrap();
+            }
+            self.is_filling.store(false, Ordering::SeqCst);
+            Ok(())
+        })
+    }
+
+    fn is_filling(&self) -> bool {
+        self.is_filling.load(Ordering::SeqCst)
+    }
+}
+
+fn elsewhere(offset: u64, id: Option<&str>) -> (Draft, Position) {
+    let id = id.map_or(Id::Position, |id| Id::Chosen(id.into()));
+    let frame = Frame::whole(format!("data: {offset}\n\n"));
+    let (topics, visibility, time) = (vec!["a".into()], Visibility::Public, Timestamp(0));
+    (Draft { topics, id, visibility, time, frame }, Position { epoch: Epoch(1), offset })
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_node_is_waited_for_and_what_can_not_be_told_is_503() {
+    let log = Arc::new(MemoryLog::new(Epoch(1), Retention::default()));
+    let events = vec![elsewhere(3, None), elsewhere(5, Some("chosen")), elsewhere(9, None)];
+    let (is_reachable, is_filling) = (AtomicBool::new(false), AtomicBool::new(true));
+    let engine = Arc::new(Distant { log: log.clone(), elsewhere: Mutex::new(events), is_reachable, is_filling });
+    let hub = Running::of(Hub::builder().engine(engine.clone(), log.clone())).await;
+    let refused = hub.get("/events/a").send().await.unwrap();
+    assert_eq!(
+        (refused.status(), refused.headers()["retry-after"].as_bytes()),
+        (StatusCode::SERVICE_UNAVAILABLE, &b"5"[..])
+    );
+    assert!(refused.text().await.unwrap().contains("the others are away"));
+
+    engine.is_reachable.store(true, Ordering::SeqCst);
+    // Without a cursor it is not given the old ones as new.
+    let tail = hub.get("/events/a").send().await.unwrap();
+    assert_eq!(tail.headers()["last-event-id"], "e1-9");
+    for (ahead, cursor, expected) in [(12, "e1-12", "e1-12"), (15, "one", "one"), (17, "e1-99", "earliest")] {
+        engine.elsewhere.lock().unwrap().push(elsewhere(ahead, (cursor == "one").then_some("one")));
+        let found = hub.get("/events/a").header("Last-Event-ID", cursor).send().await.unwrap();
+        assert_eq!(found.headers()["last-event-id"], expected, "{cursor}");
+    }
+    // What is known needs nobody.
+    engine.is_reachable.store(false, Ordering::SeqCst);
+    let known = hub.get("/events/a").header("Last-Event-ID", "chosen").send().await.unwrap();
+    assert_eq!(known.headers()["last-event-id"], "chosen");
+    let unknown = hub.get("/events/a").header("Last-Event-ID", "e1-99").send().await.unwrap();
+    assert_eq!(unknown.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn an_engine_says_what_is_too_large_and_gives_the_first_answer_again() {
+    let log = Arc::new(MemoryLog::new(Epoch(1), Retention::default()));
+    let (is_reachable, is_filling) = (AtomicBool::new(true), AtomicBool::new(false));
+    let engine = Distant { log: log.clone(), elsewhere: Mutex::default(), is_reachable, is_filling };
+    let hub = Running::of(Hub::builder().engine(Arc::new(engine), log)).await;
+    let refused = hub.post("/events/a").body("data").send().await.unwrap();
+    assert_eq!(refused.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert!(refused.text().await.unwrap().contains("limit of 8"));
+    let again = hub.post("/events/a").header("Idempotency-Key", "k").body("other").send().await.unwrap();
+    assert_eq!(again.text().await.unwrap(), "first\ne1-7");
 }

@@ -45,8 +45,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// The samples and notes of a while, and who gets them.
 #[derive(Clone)]
-pub struct Dashboard {
-    pub channel: Channel,
+pub(crate) struct Dashboard {
+    pub(crate) channel: Channel,
     published: Arc<AtomicU64>,
     sample: EventType,
     note: EventType,
@@ -83,7 +83,7 @@ impl Dashboard {
     /// # Errors
     ///
     /// If a type of event has a line break, which it has not.
-    pub fn start(pace: Duration) -> Result<Self, fanfare_server::InvalidField> {
+    pub(crate) fn start(pace: Duration) -> Result<Self, fanfare_server::InvalidField> {
         let channel = Channel::builder().retain_age(Duration::from_secs(300)).retain_bytes(4 << 20).build();
         let (sample, note) = (EventType::new("sample")?, EventType::new("note")?);
         let dashboard = Self { channel, published: Arc::default(), sample, note };
@@ -92,7 +92,7 @@ impl Dashboard {
     }
 
     /// The whole application.
-    pub fn app(&self) -> Router {
+    pub(crate) fn app(&self) -> Router {
         Router::new()
             .route("/", get(async || Html(include_str!("page.html"))))
             .route("/events", get(events))

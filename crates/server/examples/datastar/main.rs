@@ -31,8 +31,8 @@ use maud::{Markup, html};
 use serde::Deserialize;
 use serde_json::json;
 
-pub use javascript::Scripts;
-pub use patch::Version;
+pub(crate) use javascript::Scripts;
+pub(crate) use patch::Version;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,12 +85,12 @@ struct Signals {
 /// # Errors
 ///
 /// If it did not.
-pub fn installed() -> std::io::Result<Scripts> {
+pub(crate) fn installed() -> std::io::Result<Scripts> {
     Scripts::default().with_modules("@starfederation/datastar/dist")
 }
 
 /// The whole application for a version of Datastar, and the channel that its streams end with.
-pub fn app(version: Version, scripts: Scripts) -> (Router, Channel) {
+pub(crate) fn app(version: Version, scripts: Scripts) -> (Router, Channel) {
     // A change is two events, and the newest change is all there is to know.
     let channel = Channel::builder().retain_count(2).build();
     let page = Page { version, channel: channel.clone(), options: Arc::default(), scripts: Arc::new(scripts) };

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// How a version of Datastar wants to be spoken to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Version {
+pub(crate) enum Version {
     /// Up to 1.0.0-beta.11, the newest on npm.
     Beta,
     /// 1.0.
@@ -14,7 +14,7 @@ pub enum Version {
 
 impl Version {
     /// Puts `html` in the place of the element that has the same id.
-    pub fn patch_elements(self, html: &str) -> Event {
+    pub(crate) fn patch_elements(self, html: &str) -> Event {
         match self {
             Self::Beta => event("datastar-merge-fragments", "fragments", html),
             Self::One => event("datastar-patch-elements", "elements", html),
@@ -22,7 +22,7 @@ impl Version {
     }
 
     /// Sets the signals that are in the object `signals`.
-    pub fn patch_signals(self, signals: &Value) -> Event {
+    pub(crate) fn patch_signals(self, signals: &Value) -> Event {
         let event_type = match self {
             Self::Beta => "datastar-merge-signals",
             Self::One => "datastar-patch-signals",
@@ -31,7 +31,7 @@ impl Version {
     }
 
     /// The page `html`, written for the beta, with the attributes of this version.
-    pub fn page(self, html: &str) -> String {
+    pub(crate) fn page(self, html: &str) -> String {
         match self {
             Self::Beta => html.to_owned(),
             Self::One => html.replace("data-on-load=", "data-init=").replace("data-on-", "data-on:"),

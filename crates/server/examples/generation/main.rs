@@ -32,8 +32,8 @@ use axum::routing::get;
 use fanfare_server::{Event, EventType, Generations, StartError, Subscriber};
 use serde::Serialize;
 
-pub use stand_in::StandIn;
-pub use upstream::Upstream;
+pub(crate) use stand_in::StandIn;
+pub(crate) use upstream::Upstream;
 
 #[tokio::main]
 #[expect(clippy::print_stdout, reason = "an example speaks to the person who runs it")]
@@ -55,7 +55,7 @@ struct Proxy {
 }
 
 /// The whole application. An answer to which nobody has listened for as long as `patience` is given up.
-pub fn app(upstream: Upstream, patience: Duration) -> Router {
+pub(crate) fn app(upstream: Upstream, patience: Duration) -> Router {
     let generations = Generations::builder().retain_bytes(1 << 20).retain_count(1000).patience(patience).build();
     Router::new()
         .route("/", get(async || Html(include_str!("page.html"))))

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 /// A model that makes a word at each pace. Clones share what they count.
 #[derive(Clone)]
-pub struct StandIn {
+pub(crate) struct StandIn {
     pace: Duration,
     begun: Arc<AtomicUsize>,
     running: Arc<AtomicUsize>,
@@ -32,12 +32,12 @@ impl Drop for Running {
 
 impl StandIn {
     /// A model that makes a word each `pace`.
-    pub fn new(pace: Duration) -> Self {
+    pub(crate) fn new(pace: Duration) -> Self {
         Self { pace, begun: Arc::default(), running: Arc::default() }
     }
 
     /// Serves it on this machine, at the URL that it gives, for as long as the runtime lives.
-    pub async fn serve(&self) -> std::io::Result<String> {
+    pub(crate) async fn serve(&self) -> std::io::Result<String> {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}/v1/chat/completions", listener.local_addr()?);
         let router = Router::new().route("/v1/chat/completions", post(complete)).with_state(self.clone());
@@ -46,12 +46,14 @@ impl StandIn {
     }
 
     /// How many answers it makes right now.
-    pub fn running(&self) -> usize {
+    #[allow(dead_code, reason = "a test asks")]
+    pub(crate) fn running(&self) -> usize {
         self.running.load(Ordering::Relaxed)
     }
 
     /// How many answers it was asked for.
-    pub fn begun(&self) -> usize {
+    #[allow(dead_code, reason = "a test asks")]
+    pub(crate) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
     }
 }

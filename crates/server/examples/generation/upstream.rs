@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where answers come from. A clone asks the same model.
 #[derive(Clone)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     url: String,
     model: String,
     key: Option<String>,
@@ -17,7 +17,7 @@ pub struct Upstream {
 
 /// Arguments that can't be used, and what to do about them.
 #[derive(Debug)]
-pub struct Invalid(String);
+pub(crate) struct Invalid(String);
 
 impl Upstream {
     /// The model `model` at `url`, which gets the bearer token `key`.
@@ -25,7 +25,7 @@ impl Upstream {
     /// # Errors
     ///
     /// [`Invalid`] if `url` is no URL of HTTP, or the key can be in no header.
-    pub fn new(url: &str, model: &str, key: Option<String>) -> Result<Self, Invalid> {
+    pub(crate) fn new(url: &str, model: &str, key: Option<String>) -> Result<Self, Invalid> {
         let upstream = Self { url: url.to_owned(), model: model.to_owned(), key };
         // Whatever is wrong is told at the start, and not by each answer.
         match upstream.request("").and_then(EventSourceBuilder::stream) {
@@ -39,7 +39,7 @@ impl Upstream {
     /// # Errors
     ///
     /// [`Invalid`] if there is anything else, or it can't be used.
-    pub fn from_arguments(
+    pub(crate) fn from_arguments(
         arguments: impl IntoIterator<Item = String>,
         key: Option<String>,
     ) -> Result<Option<Self>, Invalid> {
@@ -66,7 +66,7 @@ impl Upstream {
     }
 
     /// Asks for an answer to `prompt`. The request is made when the answer is read.
-    pub fn ask(&self, prompt: &str) -> Answer {
+    pub(crate) fn ask(&self, prompt: &str) -> Answer {
         let events = self.request(prompt).and_then(EventSourceBuilder::stream);
         Answer { events: events.map_err(Some) }
     }
@@ -94,13 +94,13 @@ impl Upstream {
 const DONE: &str = "[DONE]";
 
 /// An answer as it is made. Dropping it closes the connection, and the model stops.
-pub struct Answer {
+pub(crate) struct Answer {
     events: Result<Events, Option<Error>>,
 }
 
 impl Answer {
     /// The next piece of text; what went wrong, in words for people, after which there is nothing more; `None` at the end.
-    pub async fn next(&mut self) -> Option<Result<String, String>> {
+    pub(crate) async fn next(&mut self) -> Option<Result<String, String>> {
         loop {
             let events = match &mut self.events {
                 Ok(events) => events,

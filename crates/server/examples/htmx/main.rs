@@ -73,7 +73,7 @@ struct NewItem {
 /// # Errors
 ///
 /// If htmx is not installed.
-pub fn app() -> std::io::Result<(Router, Channel)> {
+pub(crate) fn app() -> std::io::Result<(Router, Channel)> {
     let scripts = Scripts::default()
         .with_installed("htmx", "htmx.org/dist/htmx.min.js")?
         .with_installed("sse", "htmx-ext-sse/dist/sse.min.js")?;
@@ -99,7 +99,7 @@ async fn show(State(page): State<Page>) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             title { "To do" }
             link rel="icon" href="data:,";
-            // What is said in events is never markup that htmx acts upon.
+            // No attribute is run as a script, in the page or in an event.
             meta name="htmx-config" content=r#"{"allowEval":false,"includeIndicatorStyles":false}"#;
             style { (PreEscaped(include_str!("page.css"))) }
             script src="/scripts/htmx" {}

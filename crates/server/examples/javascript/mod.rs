@@ -14,7 +14,7 @@ const PACKAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../server/examples/
 
 /// The names by which pages ask for scripts, and their text.
 #[derive(Default)]
-pub struct Scripts(HashMap<String, String>);
+pub(crate) struct Scripts(HashMap<String, String>);
 
 impl Scripts {
     /// Adds the file `path`.
@@ -22,7 +22,7 @@ impl Scripts {
     /// # Errors
     ///
     /// If it can't be read.
-    pub fn with_file(mut self, name: &str, path: impl AsRef<Path>) -> io::Result<Self> {
+    pub(crate) fn with_file(mut self, name: &str, path: impl AsRef<Path>) -> io::Result<Self> {
         self.0.insert(name.to_owned(), read(path.as_ref())?);
         Ok(self)
     }
@@ -32,7 +32,7 @@ impl Scripts {
     /// # Errors
     ///
     /// If it is not installed: the error names the command.
-    pub fn with_installed(self, name: &str, path: &str) -> io::Result<Self> {
+    pub(crate) fn with_installed(self, name: &str, path: &str) -> io::Result<Self> {
         self.with_file(name, Path::new(PACKAGES).join(path))
     }
 
@@ -43,7 +43,7 @@ impl Scripts {
     ///
     /// If it is not installed: the error names the command.
     #[allow(dead_code, reason = "not every example has modules")]
-    pub fn with_modules(mut self, path: &str) -> io::Result<Self> {
+    pub(crate) fn with_modules(mut self, path: &str) -> io::Result<Self> {
         let root = Path::new(PACKAGES).join(path);
         let mut folders = vec![root.clone()];
         while let Some(folder) = folders.pop() {
@@ -61,7 +61,7 @@ impl Scripts {
     }
 
     /// The script `name`. That of a folder is its `index`, elsewhere, because its imports are relative to that.
-    pub fn response(&self, name: &str) -> Response {
+    pub(crate) fn response(&self, name: &str) -> Response {
         if let Some(text) = self.0.get(name) {
             return ([(CONTENT_TYPE, "text/javascript; charset=utf-8")], text.clone()).into_response();
         }

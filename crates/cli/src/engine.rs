@@ -1,0 +1,90 @@
+//! Who makes the order: the hub alone, or NATS for many.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use fanfare_hub::{Clock, SystemClock};
+use fanfare_log::{Engine, Log, Retention};
+use fanfare_nats::{Credentials, NatsEngine, Servers, Settings, StartError, StreamName};
+
+use crate::Failure;
+use crate::secret::Secret;
+
+/// The engine as it was asked for, and checked.
+#[derive(Debug, Clone)]
+pub(crate) struct EngineSettings {
+    servers: Servers,
+    credentials: Option<Credentials>,
+    ca: Option<PathBuf>,
+    stream: StreamName,
+    replicas: Option<usize>,
+}
+
+/// What was said of it.
+#[derive(Debug)]
+pub(crate) struct Said<'a> {
+    pub(crate) engine: &'a Secret,
+    pub(crate) stream: Option<&'a str>,
+    pub(crate) replicas: Option<usize>,
+    pub(crate) user: Option<&'a str>,
+    pub(crate) password: Option<&'a Secret>,
+    pub(crate) token: Option<&'a Secret>,
+    pub(crate) creds: Option<&'a PathBuf>,
+    pub(crate) ca: Option<&'a PathBuf>,
+}
+
+impl EngineSettings {
+    pub(crate) fn of(said: &Said<'_>) -> anyhow::Result<Self> {
+        let usage = |flag: &str, error: &dyn std::fmt::Display| Failure::usage(format!("{flag}: {error}"));
+        let text = |flag: &str, secret: &Secret| -> anyhow::Result<String> {
+            Ok(String::from_utf8(secret.read()?).map_err(|_| Failure::usage(format!("{flag} is not UTF-8")))?)
+        };
+        let servers = text("--engine", said.engine)?;
+        let servers = Servers::from_str(&servers).map_err(|error| usage("--engine", &error))?;
+        let stream = said.stream.map(StreamName::from_str).transpose();
+        let stream = stream.map_err(|error| usage("--engine-stream", &error))?;
+        let credentials = match (said.user, said.password, said.token, said.creds) {
+            (None, None, None, None) => None,
+            (Some(user), Some(password), None, None) => {
+                Some(Credentials::Password(user.to_owned(), text("--engine-password", password)?))
+            }
+            (None, None, Some(token), None) => Some(Credentials::Token(text("--engine-token", token)?)),
+            (None, None, None, Some(path)) => {
+                let read = std::fs::read_to_string(path);
+                let read = read.map_err(|error| usage("--engine-creds", &format!("{}: {error}", path.display())))?;
+                Some(Credentials::File(read))
+            }
+            (None, Some(_), ..) | (Some(_), None, ..) => {
+                return Err(Failure::usage("--engine-user and --engine-password go together").into());
+            }
+            _ => return Err(Failure::usage("give the engine one of a user, a token and a credentials file").into()),
+        };
+        let ca = said.ca.cloned();
+        Ok(Self { servers, credentials, ca, stream: stream.unwrap_or_default(), replicas: said.replicas })
+    }
+
+    /// Starts it on `log`, in which it keeps what it follows.
+    pub(crate) async fn start(&self, log: Arc<dyn Log>, retention: Retention) -> anyhow::Result<Arc<dyn Engine>> {
+        let mut settings = Settings::new(self.servers.clone(), retention, Arc::new(|| SystemClock.now()));
+        settings.credentials.clone_from(&self.credentials);
+        settings.ca.clone_from(&self.ca);
+        settings.stream = self.stream.clone();
+        settings.replicas = self.replicas;
+        match NatsEngine::start(settings, log).await {
+            Ok(engine) => Ok(Arc::new(engine)),
+            Err(error @ StartError::Refused(..)) => {
+                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+                Err(Failure::refused(format!("{error}{cause}")).into())
+            }
+            Err(error) => Err(Failure::usage(error.to_string()).into()),
+        }
+    }
+}
+
+/// Without a secret.
+impl std::fmt::Display for EngineSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}, stream {}", self.servers, self.stream.as_str())
+    }
+}

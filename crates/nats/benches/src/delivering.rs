@@ -1,0 +1,59 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use fanfare_hub::{Hub, Topic, Update};
+use fanfare_log::Retention;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::node;
+use crate::servers::Servers;
+
+const SUBSCRIBERS: usize = 100;
+
+/// Publishes through the first hub as fast as its answers come, and counts what all subscribers read, by its bytes.
+pub(crate) async fn rate(servers: &Servers, count: usize, time: Duration) -> f64 {
+    let retention = Retention { bytes: Some(256 << 20), ..Retention::default() };
+    let (mut hubs, mut addresses) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        let (engine, log) = node(servers, retention).await;
+        let hub = Hub::builder().engine(engine, log).build().await.expect("a hub");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        addresses.push(listener.local_addr().expect("its address"));
+        let running = hub.clone();
+        tokio::spawn(async move { running.run(listener, std::future::pending()).await });
+        hubs.push(hub);
+    }
+    let read = Arc::new(AtomicU64::new(0));
+    for subscriber in 0..SUBSCRIBERS {
+        let mut socket = TcpStream::connect(addresses[subscriber % count]).await.expect("a connection");
+        socket.write_all(b"GET /events/bench HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("a request");
+        let read = read.clone();
+        tokio::spawn(async move {
+            let mut buffer = vec![0; 64 << 10];
+            while let Ok(bytes @ 1..) = socket.read(&mut buffer).await {
+                // Every event has one, and nothing else does.
+                let events = buffer[..bytes].iter().filter(|byte| **byte == b'~').count();
+                read.fetch_add(events as u64, Ordering::Relaxed);
+            }
+        });
+    }
+    while hubs.iter().map(|hub| hub.figures().subscribers).sum::<u64>() < SUBSCRIBERS as u64 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let begun = Instant::now();
+    let mut publishers = tokio::task::JoinSet::new();
+    for _ in 0..64 {
+        let hub = hubs[0].clone();
+        publishers.spawn(async move {
+            let topic = Topic::new("bench").expect("a topic");
+            let data = format!("~{}", "x".repeat(crate::FRAME_BYTES - 1));
+            while begun.elapsed() < time {
+                hub.publish(Update::new(topic.clone(), data.clone())).await.expect("it is stored");
+            }
+        });
+    }
+    publishers.join_all().await;
+    read.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
+}

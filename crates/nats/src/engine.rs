@@ -1,0 +1,281 @@
+//! The engine: publishes batches, and waits for what others published.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::{Error as JetStreamError, ErrorCode};
+use bytes::Bytes;
+use fanfare_log::{Append, AppendError, AppendOnce, Appended, CatchUp, Draft, Engine, Epoch, Log};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::batch::Batch;
+use crate::follower::Follower;
+use crate::limits::{APPEND_TIMEOUT, CATCH_UP_TIMEOUT, HEADERS_BYTES_MAX};
+use crate::link::{connect, payload_bytes_max};
+use crate::scout::{Scout, Scouted};
+use crate::sequence::{positions, sequence_of};
+use crate::settings::Settings;
+use crate::status::Status;
+use crate::stream::{StreamError, Unfit, find};
+
+/// An [`Engine`] on a JetStream stream, which it follows into a local log.
+///
+/// Dropping it ends what it does in the background.
+pub struct NatsEngine {
+    context: Context,
+    stream: String,
+    subject: String,
+    status: watch::Sender<Status>,
+    asked: Arc<AtomicU64>,
+    asks: watch::Sender<u64>,
+    scouted: watch::Receiver<Scouted>,
+    tasks: JoinSet<()>,
+}
+
+impl NatsEngine {
+    /// Connects, and follows the stream into `log` from where that ends. `log` takes no event but from here: a
+    /// [`DiskLog`](fanfare_log::DiskLog) is opened as one that [follows](fanfare_log::Order::Followed), a
+    /// [`MemoryLog`](fanfare_log::MemoryLog) with epoch 0.
+    ///
+    /// Where NATS is away it returns all the same: the engine is [unready](Engine::unready) until it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] for what no waiting mends: a wrong address, wrong credentials, a stream that does not fit.
+    pub async fn start(settings: Settings, log: Arc<dyn Log>) -> Result<Self, StartError> {
+        let status = watch::Sender::new(Status::new(sequence_of(log.span().tail)));
+        let context = connect(&settings, &status).await?;
+        if status.borrow().is_connected
+            && let Err(StreamError::Unfit(unfit)) = find(&context, &settings).await
+        {
+            return Err(StartError::Unfit(unfit));
+        }
+        let (stream, subject) = (settings.stream.as_str().to_owned(), settings.stream.subject());
+        let asks = watch::Sender::new(0);
+        let scouting = watch::Sender::new(Scouted::default());
+        let scouted = scouting.subscribe();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(Scout { context: context.clone(), stream: stream.clone(), asks: asks.subscribe(), scouting }.run());
+        tasks.spawn(Follower { context: context.clone(), settings, log, status: status.clone() }.run());
+        let asked = Arc::new(AtomicU64::new(0));
+        Ok(Self { context, stream, subject, status, asked, asks, scouted, tasks })
+    }
+
+    /// Ends what it does in the background, and returns when nothing of it has the log any more.
+    pub async fn close(mut self) {
+        self.tasks.shutdown().await;
+    }
+
+    async fn publish(&self, drafts: Vec<Draft>, key: Option<&str>) -> Result<Appended, AppendError> {
+        let count = drafts.len();
+        let known = self.agreed(0).await.map_err(AppendError::not_stored)?;
+        let payload = Batch::new(known.epoch, drafts).encode();
+        self.check_size(&payload)?;
+        let acknowledged = self.send(payload, key).await?;
+        let sequence = acknowledged.sequence;
+        if acknowledged.duplicate && key.is_some() {
+            return self.first_answer(sequence).await;
+        }
+        // A number that was given before says that the epoch is over. Else the follower may have found that meanwhile.
+        let is_over = sequence <= known.taken;
+        if is_over {
+            self.status.send_if_modified(|status| {
+                let is_news = status.agreements == known.agreements && !status.is_doubted;
+                if is_news {
+                    (status.epoch, status.is_doubted) = (None, true);
+                }
+                is_news
+            });
+        }
+        let unknown = |reason| AppendError::maybe_stored(format!("its place in the order is not known: {reason}"));
+        let now = self.agreed(if is_over { known.agreements + 1 } else { 0 }).await.map_err(unknown)?;
+        if now.agreements == known.agreements {
+            self.status.send_if_modified(|status| {
+                if status.agreements == known.agreements {
+                    status.acknowledged = status.acknowledged.max(sequence);
+                }
+                false
+            });
+        }
+        let positions = positions(now.epoch, sequence, count);
+        positions.map(Appended::Now).ok_or_else(|| unknown("the stream is out of numbers".to_owned()))
+    }
+
+    /// What is agreed on, by at least so many agreements. An error says why there is nothing.
+    async fn agreed(&self, agreements: u64) -> Result<Known, String> {
+        let is_agreed =
+            |status: &Status| status.is_connected && status.epoch.is_some() && status.agreements >= agreements;
+        let mut status = self.status.subscribe();
+        let agreed = timeout(APPEND_TIMEOUT, status.wait_for(is_agreed)).await;
+        let known = agreed.ok().and_then(|status| {
+            let status = status.ok()?;
+            Some(Known { epoch: status.epoch?, agreements: status.agreements, taken: status.taken() })
+        });
+        known.ok_or_else(|| self.unready().unwrap_or_else(|| "the engine has stopped".to_owned()))
+    }
+
+    fn check_size(&self, payload: &Bytes) -> Result<(), AppendError> {
+        let max = payload_bytes_max(&self.context.client()).saturating_sub(HEADERS_BYTES_MAX);
+        if max > 0 && payload.len() > max {
+            let found = payload.len();
+            let reason = format!(
+                "a batch of {found} bytes is over the {max} bytes that NATS takes in one message: publish less at once, \
+                 or raise its max_payload"
+            );
+            return Err(AppendError::too_large(reason));
+        }
+        Ok(())
+    }
+
+    async fn send(&self, payload: Bytes, key: Option<&str>) -> Result<PublishAck, AppendError> {
+        let message = PublishMessage::build().payload(payload).expected_stream(&self.stream);
+        let message = match key {
+            Some(key) => message.message_id(key),
+            None => message,
+        };
+        let sent = timeout(APPEND_TIMEOUT, self.context.send_publish(self.subject.clone(), message)).await;
+        let acknowledgement = match sent {
+            Ok(Ok(acknowledgement)) => acknowledgement,
+            Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
+                return Err(AppendError::too_large("the batch is larger than NATS takes").with_source(error));
+            }
+            Ok(Err(error)) => return Err(AppendError::not_stored("it could not be sent to NATS").with_source(error)),
+            Err(_) => return Err(AppendError::not_stored("too many publishes wait for NATS")),
+        };
+        match timeout(APPEND_TIMEOUT, acknowledgement.into_future()).await {
+            Ok(Ok(acknowledged)) => Ok(acknowledged),
+            Ok(Err(error)) => Err(refused(error)),
+            Err(_) => Err(AppendError::maybe_stored("NATS did not acknowledge it in time")),
+        }
+    }
+
+    /// What a batch became that was stored before with the same key.
+    async fn first_answer(&self, sequence: u64) -> Result<Appended, AppendError> {
+        let lost = |error: Box<dyn Error + Send + Sync>| {
+            AppendError::maybe_stored("it was stored before, and what it became can't be read now").with_source(error)
+        };
+        let epoch = self.agreed(0).await.map_err(|reason| lost(reason.into()))?.epoch;
+        let read = async {
+            let stream = self.context.get_stream_no_info(&self.stream).await?;
+            let message = stream.get_raw_message(sequence).await?;
+            Ok(Batch::decode(&message.payload)?)
+        };
+        let batch = read.await.map_err(lost)?;
+        let positions = positions(epoch, sequence, batch.drafts.len())
+            .ok_or_else(|| lost("the stream is out of numbers".into()))?;
+        Ok(Appended::Before(batch.drafts.into_iter().map(|draft| draft.id).zip(positions).collect()))
+    }
+
+    async fn catch_up_now(&self) -> Result<(), String> {
+        let mut scouted = self.scouted.clone();
+        let ask = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.asks.send_modify(|asks| *asks = (*asks).max(ask));
+        let stopped = |_| "the engine has stopped".to_owned();
+        let last = scouted.wait_for(|scouted| scouted.ask >= ask).await.map_err(stopped)?.last;
+        let has = |status: &Status| status.epoch.is_some() && !status.is_filling && status.followed >= last;
+        self.status.subscribe().wait_for(has).await.map_err(stopped)?;
+        Ok(())
+    }
+}
+
+/// What a publisher goes by.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    epoch: Epoch,
+    agreements: u64,
+    /// The highest sequence that is taken.
+    taken: u64,
+}
+
+/// What became of a batch for which NATS sent an error in place of an acknowledgement, or nothing.
+fn refused(error: PublishError) -> AppendError {
+    let code =
+        error.source().and_then(|source| source.downcast_ref::<JetStreamError>()).map(JetStreamError::error_code);
+    match (error.kind(), code) {
+        // Nobody was there to take it.
+        (PublishErrorKind::StreamNotFound, _) => {
+            AppendError::not_stored("the stream is not there, or has no leader now").with_source(error)
+        }
+        (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => {
+            AppendError::too_large("the batch is larger than the stream's max_msg_size").with_source(error)
+        }
+        // What a server looks at before it takes a message.
+        (_, Some(code)) if REFUSALS.contains(&code) => {
+            AppendError::not_stored(format!("NATS refused it: {error}")).with_source(error)
+        }
+        _ => AppendError::maybe_stored(format!("NATS did not acknowledge it: {error}")).with_source(error),
+    }
+}
+
+const REFUSALS: [ErrorCode; 6] = [
+    ErrorCode::STREAM_NOT_MATCH,
+    ErrorCode::INSUFFICIENT_RESOURCES,
+    ErrorCode::ACCOUNT_RESOURCES_EXCEEDED,
+    ErrorCode::CLUSTER_NOT_AVAILABLE,
+    ErrorCode::JETSTREAM_NOT_ENABLED,
+    ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT,
+];
+
+impl Engine for NatsEngine {
+    fn append(&self, batch: Vec<Draft>) -> Append<'_> {
+        Box::pin(async move {
+            match self.publish(batch, None).await? {
+                Appended::Now(positions) => Ok(positions),
+                Appended::Before(named) => Ok(named.into_iter().map(|(_, position)| position).collect()),
+            }
+        })
+    }
+
+    fn append_once<'a>(&'a self, key: &'a str, batch: Vec<Draft>) -> AppendOnce<'a> {
+        Box::pin(self.publish(batch, Some(key)))
+    }
+
+    fn catch_up(&self) -> CatchUp<'_> {
+        Box::pin(async move {
+            let caught_up = timeout(CATCH_UP_TIMEOUT, self.catch_up_now()).await;
+            caught_up
+                .unwrap_or_else(|_| Err(self.unready().unwrap_or_else(|| "it takes longer than it should".to_owned())))
+        })
+    }
+
+    fn is_filling(&self) -> bool {
+        self.status.borrow().is_filling
+    }
+
+    fn unready(&self) -> Option<String> {
+        self.status.borrow().unready()
+    }
+}
+
+impl fmt::Debug for NatsEngine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.status.borrow().clone();
+        f.debug_struct("NatsEngine").field("stream", &self.stream).field("status", &status).finish_non_exhaustive()
+    }
+}
+
+/// An engine that was not started. No error shows a secret.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A server's address can't be.
+    #[error("`{0}` is no address of a server: write it as HOST:PORT")]
+    Address(String),
+    /// The credentials file can't be read as one.
+    #[error("the credentials are not those of a file that `nsc` writes")]
+    Credentials(#[source] std::io::Error),
+    /// The servers refuse this node, or can't be spoken to.
+    #[error("{0} refuses this node: look at the credentials and at tls:// in place of nats://")]
+    Refused(String, #[source] async_nats::ConnectError),
+    /// The stream exists and is not fit.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
+}

@@ -1,0 +1,90 @@
+//! How far a node is, for all who wait for it.
+
+use fanfare_log::Epoch;
+
+/// What the parts of an engine tell each other. Everybody watches one of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Status {
+    /// Whether there is a connection to a server.
+    pub(crate) is_connected: bool,
+    /// The epoch that this node has agreed on with the stream as it is now. `None` while that is in doubt: nothing gets a
+    /// position then.
+    pub(crate) epoch: Option<Epoch>,
+    /// How often there was an agreement.
+    pub(crate) agreements: u64,
+    /// The last message that the local log has.
+    pub(crate) followed: u64,
+    /// The last message that was acknowledged to this node, of the same epoch.
+    pub(crate) acknowledged: u64,
+    /// Where the stream ended when following began: with it the node has caught up.
+    pub(crate) target: u64,
+    /// The local log has not had the history since it began, or began anew.
+    pub(crate) is_filling: bool,
+    /// Why following does not go on, for an operator.
+    pub(crate) trouble: Option<String>,
+    /// Set by a publisher that was given a sequence which was given before.
+    pub(crate) is_doubted: bool,
+}
+
+impl Status {
+    pub(crate) fn new(followed: u64) -> Self {
+        Self {
+            is_connected: false,
+            epoch: None,
+            agreements: 0,
+            followed,
+            acknowledged: 0,
+            target: 0,
+            is_filling: true,
+            trouble: None,
+            is_doubted: false,
+        }
+    }
+
+    /// The highest sequence that this node knows to be taken.
+    pub(crate) fn taken(&self) -> u64 {
+        self.followed.max(self.acknowledged)
+    }
+
+    /// Why the node is not ready, if it is not.
+    pub(crate) fn unready(&self) -> Option<String> {
+        if !self.is_connected {
+            return Some("NATS is away: publishing waits for it, and subscribers keep what they have".to_owned());
+        }
+        if let Some(trouble) = &self.trouble {
+            return Some(trouble.clone());
+        }
+        let behind = self.target.saturating_sub(self.followed);
+        if self.epoch.is_none() || behind > 0 || self.is_filling {
+            return Some(format!("catching up: {behind} behind"));
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_is_ready_when_it_has_caught_up() {
+        let mut status = Status::new(3);
+        let check = |status: &Status, expected: Option<&str>| {
+            let unready = status.unready();
+            assert_eq!(unready.is_some(), expected.is_some(), "{unready:?}");
+            assert!(unready.unwrap_or_default().contains(expected.unwrap_or_default()));
+        };
+        check(&status, Some("NATS is away"));
+        status.is_connected = true;
+        check(&status, Some("catching up"));
+        (status.epoch, status.target) = (Some(Epoch(1)), 10);
+        check(&status, Some("catching up: 7 behind"));
+        status.trouble = Some("the stream is gone".to_owned());
+        check(&status, Some("the stream is gone"));
+        (status.trouble, status.followed, status.is_filling) = (None, 10, false);
+        check(&status, None);
+        // What is published from then on is followed, not caught up with.
+        status.acknowledged = 11;
+        check(&status, None);
+    }
+}
