@@ -53,7 +53,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use bulletin::Bulletin;
 use cluster::{Cluster, Notes};
-use message::Unreadable;
+use message::{Message, Unreadable};
 use roster::Roster;
 
 /// Everyone who is subscribed to a hub, and what became known of that last.
@@ -97,7 +97,7 @@ impl Presence {
     pub(crate) fn among(mut self, neighbours: &Arc<dyn Neighbours>) -> Arc<Self> {
         let node = neighbours.node();
         let name = self.name.get_or_insert_with(|| node.into()).clone();
-        let cluster = Cluster::new(node, name, self.lease, neighbours.message_bytes_max());
+        let cluster = Cluster::new(node, name, self.lease);
         self.state.get_mut().unwrap_or_else(PoisonError::into_inner).cluster = Some(cluster);
         let presence = Arc::new(self);
         presence.exchange.get_or_init(|| exchange::exchange(&presence, neighbours));
@@ -171,18 +171,20 @@ impl Presence {
         self.cursor()
     }
 
-    /// The next message for other nodes, and to which if not to all of them.
-    fn next_message(&self, is_beat: bool) -> Option<(Option<NodeId>, Vec<u8>)> {
+    /// The next message for other nodes, of at most so many bytes, and to which if not to all of them.
+    fn next_message(&self, is_beat: bool, bytes_max: usize) -> Option<(Option<NodeId>, Vec<u8>)> {
         let State { cluster, roster, .. } = &mut *self.state();
         let cluster = cluster.as_mut()?;
         if is_beat {
             cluster.beat();
         }
+        cluster.fit(bytes_max);
         cluster.next_message(roster, Instant::now(), self.clock.now())
     }
 
     /// Takes in a message of another node.
     fn receive(&self, message: &[u8]) -> Result<(), Unreadable> {
+        let message = Message::decode(message)?;
         let mut state = self.state();
         let State { cluster, roster, .. } = &mut *state;
         let Some(cluster) = cluster else { return Ok(()) };

@@ -30,18 +30,19 @@ pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response
     let path = path(parts.iter().map(String::as_str));
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
     let access = access::subscriber(&hub, &head, &query).await?;
-    let node = node(&presence, query.one("node")?)?;
     if !access.grant.may_see_topic(&path) {
         return Err(Problem::forbidden(format!("you have no subscribe selector for {path}")));
     }
+    let node = node(&presence, query.one("node")?)?;
     let text = |cursor: Option<NewsCursor>| cursor.map_or_else(|| EARLIEST.to_owned(), |cursor| cursor.to_string());
     let etag = text(presence.cursor());
     let cursor = text(presence.cursor_now());
     let nodes = presence.nodes();
     let incomplete: Vec<&str> =
         nodes.iter().filter(|(_, is_whole)| !**is_whole).map(|(name, _)| name.as_str()).collect();
-    let etag =
-        if incomplete.is_empty() { format!("\"{etag}\"") } else { format!("\"{etag} {}\"", incomplete.join(" ")) };
+    // Of whom not everybody is known is no news, and changes the list.
+    let version: Vec<&str> = std::iter::once(&*etag).chain(incomplete.iter().copied()).collect();
+    let etag = format!("\"{}\"", version.join("/"));
     let mut opening = json!({ "@context": CONTEXT, "id": &path, "type": "Subscriptions", "lastEventID": &cursor });
     if let Some(own) = presence.name() {
         opening["node"] = json!(own);

@@ -48,13 +48,13 @@ pub(super) struct Cluster {
 pub(super) type Notes = Vec<(Arc<Subscriber>, bool)>;
 
 impl Cluster {
-    /// Alone so far. `message_bytes_max` is what the network takes.
-    pub(super) fn new(node: NodeId, name: NodeName, lease: Duration, message_bytes_max: usize) -> Self {
+    /// Alone so far.
+    pub(super) fn new(node: NodeId, name: NodeName, lease: Duration) -> Self {
         Self {
             node,
             name,
             lease,
-            message_bytes_max: message_bytes_max.min(NEIGHBOUR_MESSAGE_BYTES_MAX),
+            message_bytes_max: NEIGHBOUR_MESSAGE_BYTES_MAX,
             held_bytes_max: NEIGHBOUR_MEMBERS_BYTES_MAX,
             members: BTreeMap::new(),
             untold: BTreeSet::new(),
@@ -86,6 +86,11 @@ impl Cluster {
         }
     }
 
+    /// Makes no message larger than this, which is what the network takes.
+    pub(super) fn fit(&mut self, message_bytes_max: usize) {
+        self.message_bytes_max = message_bytes_max.min(NEIGHBOUR_MESSAGE_BYTES_MAX);
+    }
+
     /// The others are to hear that this node lives.
     pub(super) fn beat(&mut self) {
         self.is_beat_due = true;
@@ -112,8 +117,7 @@ impl Cluster {
     fn next_changes(&mut self, time: Timestamp) -> Vec<u8> {
         self.is_beat_due = false;
         let after = self.at - self.changes.len() as u64;
-        let (mut count, mut bytes) = (0, 0);
-        let mut changes = Vec::new();
+        let (mut changes, mut bytes) = (Vec::new(), 0);
         for (subscriber, active) in &self.changes {
             let mut change = Change::Left(subscriber.uuid());
             if *active {
@@ -125,12 +129,12 @@ impl Cluster {
                 }
             }
             bytes += encoded_bytes(&change);
-            if count > 0 && bytes > self.piece_bytes() {
+            if !changes.is_empty() && bytes > self.piece_bytes() {
                 break;
             }
             changes.push(change);
-            count += 1;
         }
+        let count = changes.len();
         let message = self.encode(Content::Changes { after, changes }, time);
         self.changes_bytes -= self.changes.drain(..count).map(|(subscriber, _)| subscriber.bytes()).sum::<usize>();
         message
@@ -178,12 +182,11 @@ impl Cluster {
     /// Takes in what came, and says who came and went by it.
     pub(super) fn receive(
         &mut self,
-        bytes: &[u8],
+        message: Message<'static>,
         roster: &mut Roster,
         now: Instant,
         time: Timestamp,
     ) -> Result<Notes, Unreadable> {
-        let message = Message::decode(bytes)?;
         if message.node == self.node {
             return Ok(Notes::new());
         }

@@ -28,11 +28,15 @@ async fn speak(presence: Weak<Presence>, neighbours: Arc<dyn Neighbours>) {
             _ = beats.tick() => true,
             () = outbox.notified() => false,
         };
-        let Some(mut message) = presence.upgrade().map(|presence| presence.next_message(is_beat)) else { return };
+        let next = |is_beat| {
+            let presence = presence.upgrade()?;
+            Some(presence.next_message(is_beat, neighbours.message_bytes_max()))
+        };
+        let Some(mut message) = next(is_beat) else { return };
         while let Some((to, bytes)) = message {
             neighbours.send(to, bytes).await;
-            let Some(presence) = presence.upgrade() else { return };
-            message = presence.next_message(false);
+            let Some(following) = next(false) else { return };
+            message = following;
         }
     }
 }

@@ -18,7 +18,7 @@ pub trait Neighbours: fmt::Debug + Send + Sync {
     /// This hub, among the others: random, and another one after each start.
     fn node(&self) -> NodeId;
 
-    /// The largest message, in bytes.
+    /// The largest message, in bytes, as far as is known now.
     fn message_bytes_max(&self) -> usize;
 
     /// Whether the others can be spoken to, as far as is known. While not, nobody is taken for dead that is not heard.
@@ -51,6 +51,12 @@ impl NodeId {
     #[must_use]
     pub const fn new(bits: u64) -> Self {
         Self(bits)
+    }
+
+    /// Its bits.
+    #[must_use]
+    pub const fn bits(self) -> u64 {
+        self.0
     }
 }
 

@@ -11,12 +11,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::running::{Running, Subscriber};
+use crate::subscriptions::{ALL, EACH, HUB, LIST};
 use crate::tokens::{SUBSCRIBER, both, publisher, signed, subscriber};
-
-const HUB: &str = "/.well-known/mercure";
-const LIST: &str = "/.well-known/mercure/subscriptions";
-const EACH: &str = "topic=/.well-known/mercure/subscriptions/%7Btopic%7D/%7Bsubscriber%7D";
-const ALL: &str = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
 
 /// Who is on the network, and what comes to them.
 type Inboxes = Arc<Mutex<HashMap<NodeId, mpsc::Sender<Vec<u8>>>>>;

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use crate::running::{Running, Subscriber};
 use crate::tokens::{SUBSCRIBER, both, hub_with, publisher, signed, subscriber};
 
-const HUB: &str = "/.well-known/mercure";
-const LIST: &str = "/.well-known/mercure/subscriptions";
+pub(crate) const HUB: &str = "/.well-known/mercure";
+pub(crate) const LIST: &str = "/.well-known/mercure/subscriptions";
 /// Selects each subscription.
-const EACH: &str = "topic=/.well-known/mercure/subscriptions/%7Btopic%7D/%7Bsubscriber%7D";
+pub(crate) const EACH: &str = "topic=/.well-known/mercure/subscriptions/%7Btopic%7D/%7Bsubscriber%7D";
 /// Grants all of it: the list of all, those to one topic, and each.
-const ALL: &str = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
+pub(crate) const ALL: &str = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
 
 async fn listing_hub() -> Running {
     hub_with(both(), |settings| settings.subscriptions = true).await

@@ -1,7 +1,6 @@
 //! Nodes without sockets, on a network that a test decides about.
 
 use super::*;
-use std::collections::BTreeMap;
 
 const LEASE: Duration = Duration::from_secs(15);
 const BEAT: Duration = Duration::from_secs(3);
@@ -29,8 +28,10 @@ struct Node {
 impl Node {
     fn new(index: usize, message_bytes_max: usize) -> Self {
         let name = format!("n{index}").parse().unwrap();
+        let mut cluster = Cluster::new(NodeId::new(index as u64), name, LEASE);
+        cluster.fit(message_bytes_max);
         Self {
-            cluster: Cluster::new(NodeId::new(index as u64), name, LEASE, message_bytes_max),
+            cluster,
             roster: Roster::default(),
             own: Vec::new(),
             told: BTreeMap::new(),
@@ -125,7 +126,8 @@ impl World {
 
     fn deliver(&mut self, to: usize, bytes: &[u8]) {
         let node = &mut self.nodes[to];
-        let notes = node.cluster.receive(bytes, &mut node.roster, self.now, self.time).unwrap();
+        let notes =
+            node.cluster.receive(Message::decode(bytes).unwrap(), &mut node.roster, self.now, self.time).unwrap();
         node.tell(notes);
     }
 
@@ -275,7 +277,8 @@ fn a_page_that_comes_before_the_changes_it_knows_of_waits_for_them() {
     let [node, other] = &mut world.nodes[..] else { panic!("two") };
     let send = |node: &mut Node| node.cluster.next_message(&node.roster, world.now, world.time).unwrap().1;
     let receive = |node: &mut Node, bytes: &[u8]| {
-        let notes = node.cluster.receive(bytes, &mut node.roster, world.now, world.time).unwrap();
+        let notes =
+            node.cluster.receive(Message::decode(bytes).unwrap(), &mut node.roster, world.now, world.time).unwrap();
         node.tell(notes);
     };
     receive(other, &send(node));
@@ -322,11 +325,11 @@ fn what_others_send_is_bounded() {
         let content = Content::Changes { after: 0, changes: Vec::new() };
         let message = Message::new(NodeId::new(node + 10), "n".parse().unwrap(), world.time, LEASE, content).encode();
         let Node { cluster, roster, .. } = &mut world.nodes[0];
-        let received = cluster.receive(&message, roster, world.now, world.time);
+        let received = cluster.receive(Message::decode(&message).unwrap(), roster, world.now, world.time);
         assert_eq!(received.is_ok(), node < NEIGHBOURS_MAX as u64);
         let ask =
             Message::new(NodeId::new(node + 10), "n".parse().unwrap(), world.time, LEASE, Content::Ask { after: None });
-        cluster.receive(&ask.encode(), roster, world.now, world.time).unwrap();
+        cluster.receive(Message::decode(&ask.encode()).unwrap(), roster, world.now, world.time).unwrap();
     }
     assert_eq!(world.nodes[0].cluster.neighbours.len(), NEIGHBOURS_MAX);
     assert_eq!(world.nodes[0].cluster.askers.len(), NEIGHBOURS_MAX);
