@@ -4,7 +4,8 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use fanfare_log::{Engine, Log, Retention};
+use fanfare_hub::HubBuilder;
+use fanfare_log::{Log, Retention};
 
 use crate::Failure;
 use crate::secret::Secret;
@@ -32,7 +33,12 @@ impl EngineSettings {
         Err(Failure::usage("--engine: this fanfare was built without NATS: build it with the feature `nats`").into())
     }
 
-    pub(crate) async fn start(&self, _log: Arc<dyn Log>, _retention: Retention) -> anyhow::Result<Arc<dyn Engine>> {
+    pub(crate) async fn start(
+        &self,
+        _builder: HubBuilder,
+        _store: (Arc<dyn Log>, Retention),
+        _has_neighbours: bool,
+    ) -> anyhow::Result<HubBuilder> {
         match self.0 {}
     }
 }
