@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use fanfare_hub::{Clock, SystemClock};
-use fanfare_log::{Engine, Log, Retention};
-use fanfare_nats::{Credentials, NatsEngine, Servers, Settings, StartError, StreamName};
+use fanfare_hub::{Clock, HubBuilder, Neighbours, NodeId, Receiving, Sending, SystemClock};
+use fanfare_log::{Log, Retention};
+use fanfare_nats::{Bus, Credentials, NatsEngine, Servers, Settings, StartError, StreamName};
 
 use crate::Failure;
 use crate::options::Said;
@@ -52,15 +52,33 @@ impl EngineSettings {
         Ok(Self { servers, credentials, ca, stream: stream.unwrap_or_default(), replicas: said.replicas })
     }
 
-    /// Starts it on `log`, in which it keeps what it follows.
-    pub(crate) async fn start(&self, log: Arc<dyn Log>, retention: Retention) -> anyhow::Result<Arc<dyn Engine>> {
+    /// Starts it on `log`, in which it keeps what it follows, for a hub that speaks with others of its
+    /// kind if it `has_neighbours`.
+    pub(crate) async fn start(
+        &self,
+        builder: HubBuilder,
+        (log, retention): (Arc<dyn Log>, Retention),
+        has_neighbours: bool,
+    ) -> anyhow::Result<HubBuilder> {
         let mut settings = Settings::new(self.servers.clone(), retention, Arc::new(|| SystemClock.now()));
         settings.credentials.clone_from(&self.credentials);
         settings.ca.clone_from(&self.ca);
         settings.stream = self.stream.clone();
         settings.replicas = self.replicas;
-        match NatsEngine::start(settings, log).await {
-            Ok(engine) => Ok(Arc::new(engine)),
+        let started = async {
+            let engine = NatsEngine::start(settings, log.clone()).await?;
+            // Whoever does not listen must not have it come.
+            let bus = if has_neighbours { Some(engine.bus().await?) } else { None };
+            Ok::<_, StartError>((engine, bus))
+        };
+        match started.await {
+            Ok((engine, bus)) => {
+                let builder = builder.engine(Arc::new(engine), log);
+                Ok(match bus {
+                    Some(bus) => builder.neighbours(Arc::new(Nodes(bus))),
+                    None => builder,
+                })
+            }
             Err(error @ StartError::Refused(..)) => {
                 let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
                 Err(Failure::refused(format!("{error}{cause}")).into())
@@ -69,6 +87,35 @@ impl EngineSettings {
         }
     }
 }
+
+/// The hubs on the same stream.
+#[derive(Debug)]
+struct Nodes(Bus);
+
+impl Neighbours for Nodes {
+    fn node(&self) -> NodeId {
+        NodeId::new(self.0.node())
+    }
+
+    fn message_bytes_max(&self) -> usize {
+        self.0.message_bytes_max().unwrap_or(NATS_PAYLOAD_BYTES)
+    }
+
+    fn is_connected(&self) -> bool {
+        self.0.is_connected()
+    }
+
+    fn send(&self, to: Option<NodeId>, message: Vec<u8>) -> Sending<'_> {
+        Box::pin(self.0.send(to.map(NodeId::bits), message))
+    }
+
+    fn receive(&self) -> Receiving<'_> {
+        Box::pin(self.0.receive())
+    }
+}
+
+/// What a server takes that was told nothing else.
+const NATS_PAYLOAD_BYTES: usize = 1 << 20;
 
 /// Without a secret.
 impl std::fmt::Display for EngineSettings {

@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use fanfare_log::{Engine, Log, Retention};
+use fanfare_hub::HubBuilder;
+use fanfare_log::{Log, Retention};
 
 use crate::Failure;
 use crate::options::Said;
@@ -17,7 +18,12 @@ impl EngineSettings {
         Err(Failure::usage("--engine: this fanfare was built without NATS: build it with the feature `nats`").into())
     }
 
-    pub(crate) async fn start(&self, _log: Arc<dyn Log>, _retention: Retention) -> anyhow::Result<Arc<dyn Engine>> {
+    pub(crate) async fn start(
+        &self,
+        _builder: HubBuilder,
+        _store: (Arc<dyn Log>, Retention),
+        _has_neighbours: bool,
+    ) -> anyhow::Result<HubBuilder> {
         match self.0 {}
     }
 }

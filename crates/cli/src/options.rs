@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, Command, ValueEnum};
-use fanfare_hub::{Algorithm, AllowedOrigin, Authorization, DEFAULT_RETENTION, Settings, Tokens};
+use fanfare_hub::{Algorithm, AllowedOrigin, Authorization, DEFAULT_RETENTION, NodeName, Settings, Tokens};
 use fanfare_log::Retention;
 use reqwest::Url;
+use rustix::system::uname;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
@@ -118,6 +119,10 @@ pub(crate) struct Options {
     /// List who is subscribed, and tell of who comes and goes, to those whose token allows it
     #[arg(long, env = "FANFARE_SUBSCRIPTIONS", value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]
     subscriptions: Option<bool>,
+
+    /// What this hub is called where subscribers are listed [default: the machine's name, with an engine]
+    #[arg(long, env = "FANFARE_NODE_NAME", value_name = "NAME")]
+    node_name: Option<NodeName>,
 
     /// The cookie in which pages have their token [default: mercureAuthorization]
     #[arg(long, env = "FANFARE_COOKIE_NAME", value_name = "NAME")]
@@ -272,6 +277,7 @@ impl Options {
             limits: self.limits.or(file.limits),
             anonymous: self.anonymous.or(file.anonymous),
             subscriptions: self.subscriptions.or(file.subscriptions),
+            node_name: self.node_name.or(file.node_name),
             cookie_name: self.cookie_name.or(file.cookie_name),
             engine: self.engine.or(file.engine),
             ..Self::default()
@@ -365,6 +371,11 @@ impl Options {
         settings.gap_event = self.gap_event.map_or(settings.gap_event, |switch| switch == Switch::On);
         settings.authorization = self.authorization()?;
         settings.subscriptions = self.subscriptions.unwrap_or(settings.subscriptions);
+        settings.node_name = self.node_name.clone();
+        if settings.node_name.is_none() && self.engine.is_asked_for() {
+            // A machine's name may hold what this one can't. Then random digits will do.
+            settings.node_name = uname().nodename().to_str().ok().and_then(|name| name.parse().ok());
+        }
         settings.cors_origins.clone_from(&self.cors_origin);
         settings.publish_origins.clone_from(&self.publish_origin);
         settings.shards = self.shards.unwrap_or(settings.shards);

@@ -45,6 +45,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
     let listeners = listen(options, &settings).await?;
     let authorization = settings.authorization.clone();
     // Last of all: what was refused leaves no folder behind.
+    let has_neighbours = settings.subscriptions;
     let builder = Hub::builder().settings(settings);
     let order = if engine.is_some() { Order::Followed } else { Order::Own };
     let builder = match (&store, &engine) {
@@ -59,7 +60,7 @@ pub(crate) async fn serve(options: &Options, start: impl FnOnce(&Hub)) -> anyhow
                     Arc::new(open(folder, (*durability, order), *retention)?)
                 }
             };
-            builder.engine(engine.start(log.clone(), options.stream_retention()).await?, log)
+            engine.start(builder, (log, options.stream_retention()), has_neighbours).await?
         }
     };
     let hub = builder.build().await.map_err(|error| Failure::usage(error.to_string()))?;

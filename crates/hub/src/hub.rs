@@ -17,8 +17,8 @@ use crate::figures::{Counters, Figures};
 use crate::grant::Grant;
 use crate::http::RefusalLines;
 use crate::idempotency::{Answers, IdempotencyKey};
-use crate::limits::{IDLE_LOOK_INTERVAL, TRIM_INTERVAL};
-use crate::presence::Presence;
+use crate::limits::{IDLE_LOOK_INTERVAL, LEASE_MAX, LEASE_MIN, TRIM_INTERVAL};
+use crate::presence::{Neighbours, Presence};
 use crate::publish_rate::PublishRate;
 use crate::quota::Quotas;
 use crate::recent_types::RecentTypes;
@@ -211,6 +211,7 @@ pub struct HubBuilder {
     settings: Settings,
     retention: Option<Retention>,
     stores: Option<(Arc<dyn Engine>, Arc<dyn Log>)>,
+    neighbours: Option<Arc<dyn Neighbours>>,
     clock: Option<Arc<dyn Clock>>,
     seed: Option<u64>,
 }
@@ -242,6 +243,13 @@ impl HubBuilder {
         self
     }
 
+    /// Lists the subscribers of all these hubs and tells who comes and goes there, if it
+    /// [does](Settings::subscriptions) for its own.
+    pub fn neighbours(mut self, neighbours: Arc<dyn Neighbours>) -> Self {
+        self.neighbours = Some(neighbours);
+        self
+    }
+
     /// Takes the time of day from `clock` in place of the machine's.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
@@ -263,6 +271,9 @@ impl HubBuilder {
     pub async fn build(self) -> Result<Hub, BuildError> {
         if self.settings.heartbeat.is_zero() {
             return Err(BuildError::Heartbeat);
+        }
+        if !(LEASE_MIN..=LEASE_MAX).contains(&self.settings.node_lease) {
+            return Err(BuildError::Lease);
         }
         if self.settings.connection_age_max.is_some_and(|age| age.is_zero()) {
             return Err(BuildError::ConnectionAge);
@@ -287,8 +298,14 @@ impl HubBuilder {
             });
             ring.ring_for_news(now);
         }));
-        let presence = Presence::new(tail.subscribe(), clock.now());
-        let presence = self.settings.subscriptions.then(|| Arc::new(presence));
+        let presence = self.settings.subscriptions.then(|| {
+            let (name, lease) = (self.settings.node_name.clone(), self.settings.node_lease);
+            let presence = Presence::new(tail.subscribe(), clock.clone(), name, lease);
+            match &self.neighbours {
+                Some(neighbours) => presence.among(neighbours),
+                None => Arc::new(presence),
+            }
+        });
         let shared = Shared {
             presence,
             audience: Audience::new(log.span().tail, &self.settings),
@@ -354,6 +371,9 @@ pub enum BuildError {
     /// The heartbeat is zero.
     #[error("the heartbeat must be longer than zero: it is a comment to every subscriber each time")]
     Heartbeat,
+    /// The lease of a node is not within its bounds.
+    #[error("a node's lease is {LEASE_MIN:?} to {LEASE_MAX:?}: so long its subscribers are listed when it is gone")]
+    Lease,
     /// Streams would end at once.
     #[error("the longest age of a stream must be longer than zero")]
     ConnectionAge,

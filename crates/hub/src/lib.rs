@@ -154,6 +154,7 @@ pub use idempotency::{IdempotencyKey, InvalidIdempotencyKey};
 pub use inside::{ReceiveError, Received};
 pub use open_files::raise_open_files_limit;
 pub use origin::{AllowedOrigin, InvalidOrigin};
+pub use presence::{InvalidNodeId, InvalidNodeName, Neighbours, NodeId, NodeName, Receiving, Sending};
 pub use revocation::Revocation;
 pub use run::RunError;
 pub use selector::Selector;

@@ -131,6 +131,34 @@ pub(crate) const NEWS_READ_MAX: usize = 256;
 pub(crate) const SUBSCRIBERS_READ_MAX: usize = 256;
 pub(crate) const SUBSCRIBERS_PAGE_BYTES: usize = 64 << 10;
 
+/// Subscriptions of one subscriber: as many as a query has parameters, and the path one more.
+pub(crate) const SUBSCRIPTIONS_MAX: usize = FORM_PAIRS_MAX + 1;
+
+/// What a node is called, in bytes: as long as a label of a host's name.
+pub(crate) const NODE_NAME_BYTES_MAX: usize = 63;
+
+/// How long a node may be unheard, so that nobody, by mistake or on purpose, has others list ghosts for long; how often it
+/// is to be heard in that time, so that a message or two may be lost; and for how many leases everybody is believed to be
+/// there by a node that knows itself cut off, which can't tell.
+pub(crate) const LEASE_MIN: Duration = Duration::from_millis(50);
+pub(crate) const LEASE_MAX: Duration = Duration::from_secs(300);
+pub(crate) const BEATS_A_LEASE: u32 = 5;
+pub(crate) const CUT_OFF_LEASES: u32 = 4;
+
+/// Other nodes that are heard. Each says five times a lease that it lives.
+pub(crate) const NEIGHBOURS_MAX: usize = 1024;
+
+/// A message between nodes, in bytes: as much as NATS takes by default. One is sent when it has come to the second size, so that
+/// putting it together, under the lock, takes some 100 µs.
+pub(crate) const NEIGHBOUR_MESSAGE_BYTES_MAX: usize = 1 << 20;
+pub(crate) const NEIGHBOUR_PIECE_BYTES: usize = 64 << 10;
+
+/// Subscribers of all other nodes, in bytes: a million with a topic each. What is more is not listed, and the list says so.
+pub(crate) const NEIGHBOUR_MEMBERS_BYTES_MAX: usize = 256 << 20;
+
+/// Subscribers of a node that is gone who are taken out at once, under the lock: some 1 ms.
+pub(crate) const SWEEP_MAX: usize = 1024;
+
 /// A token, in bytes, before it is looked at: more than a cookie can hold, and half of the head of a request.
 pub(crate) const TOKEN_BYTES_MAX: usize = 16 << 10;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::authorization::Authorization;
 use crate::origin::AllowedOrigin;
+use crate::presence::NodeName;
 use crate::slow_policy::SlowPolicy;
 use crate::trusted_proxy::TrustedProxy;
 
@@ -26,6 +27,12 @@ pub struct Settings {
     pub publish_origins: Vec<AllowedOrigin>,
     /// Whether subscribers are listed, and their coming and going told, to those whose grant covers it.
     pub subscriptions: bool,
+    /// What this node is called where subscribers are listed. Without it, one [among others](crate::HubBuilder::neighbours)
+    /// is called by random digits.
+    pub node_name: Option<NodeName>,
+    /// How long the subscribers of this node are listed by others that do not hear from it. It says that it lives five times
+    /// as often.
+    pub node_lease: Duration,
     /// Whether a subscriber whose `Accept-Encoding` offers Zstandard or gzip is sent it. It is then on the general path, also
     /// over plain HTTP/1.1.
     pub compression: bool,
@@ -71,6 +78,9 @@ impl Default for Settings {
             cors_origins: Vec::new(),
             publish_origins: Vec::new(),
             subscriptions: false,
+            node_name: None,
+            // Longer than a connection to NATS takes to be found dead and made again.
+            node_lease: Duration::from_secs(15),
             // Over plain HTTP/1.1 it costs a subscriber's place on a shard, and lengths tell something of what they carry.
             compression: false,
             // Mercure's reference hub takes as much, and a browser as much in one event without trouble.

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::batch::Batch;
+use crate::bus::Bus;
 use crate::follower::Follower;
 use crate::limits::{APPEND_TIMEOUT, CATCH_UP_TIMEOUT, HEADERS_BYTES_MAX};
 use crate::link::{connect, payload_bytes_max};
@@ -67,6 +68,15 @@ impl NatsEngine {
         tasks.spawn(Follower { context: context.clone(), settings, log, status: status.clone() }.run());
         let asked = Arc::new(AtomicU64::new(0));
         Ok(Self { context, stream, subject, status, asked, asks, scouted, tasks })
+    }
+
+    /// A place among the nodes on the same stream, to speak with them.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Bus`] if the connection has ended for good.
+    pub async fn bus(&self) -> Result<Bus, StartError> {
+        Bus::open(self.context.client(), &self.subject).await.map_err(StartError::Bus)
     }
 
     /// Ends what it does in the background, and returns when nothing of it has the log any more.
@@ -275,6 +285,9 @@ pub enum StartError {
     /// The servers refuse this node, or can't be spoken to.
     #[error("{0} refuses this node: look at the credentials and at tls:// in place of nats://")]
     Refused(String, #[source] async_nats::ConnectError),
+    /// There is nothing to be heard from the other nodes.
+    #[error("the other nodes can't be heard")]
+    Bus(#[source] async_nats::SubscribeError),
     /// The stream exists and is not fit.
     #[error(transparent)]
     Unfit(#[from] Unfit),

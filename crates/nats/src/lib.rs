@@ -12,6 +12,8 @@
 //! index in the batch, the same everywhere. Replay never crosses the network. What happens when a stream loses its end or
 //! is made anew stands in `agreement`.
 //!
+//! Beside the stream the nodes have a [`Bus`] for what nobody needs to keep.
+//!
 //! What it is not: it keeps no history of its own and delivers to nobody; the local log does the one and the hub the
 //! other. Whoever may publish on the stream's subject is trusted as a hub is: keep it to the hubs' account.
 //!
@@ -60,9 +62,12 @@ mod follower;
 
 mod scout;
 
+mod bus;
+
 mod engine;
 
 pub use batch::{Batch, Undecodable};
+pub use bus::Bus;
 pub use engine::{NatsEngine, StartError};
 pub use settings::{Credentials, InvalidServers, InvalidStreamName, Servers, Settings, StreamName};
 pub use stream::Unfit;

@@ -12,6 +12,9 @@ pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long one request to JetStream may take: less than a publish, which may have to wait for it.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 
+/// How long a message to other nodes may wait for room in the client: what it says is old by then.
+pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Publishes under way at once. Beyond it they wait within their time: each holds its batch in memory.
 pub(crate) const PUBLISHES_MAX: usize = 4096;
 

@@ -23,7 +23,8 @@ impl Hubs {
         let (mut hubs, mut addresses) = (Vec::new(), Vec::new());
         for (index, engine) in engines.iter().enumerate() {
             let data = folder.path().join(index.to_string());
-            let mut arguments = vec!["serve", "--engine", engine];
+            let name = format!("hub{index}");
+            let mut arguments = vec!["serve", "--engine", engine, "--node-name", &name];
             let data = data.to_str().unwrap().to_owned();
             match index {
                 0 => arguments.push("--memory"),

@@ -33,6 +33,9 @@ mod load;
 /// What goes wrong.
 mod failures;
 
+/// Who is subscribed, across hubs.
+mod presence;
+
 /// The configurations of `docs/cluster.md` at work.
 mod balancers;
 

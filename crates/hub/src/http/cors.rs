@@ -15,6 +15,7 @@ use tower_http::cors::{AllowCredentials, AllowOrigin, CorsLayer};
 use crate::AllowedOrigin;
 use crate::http::REQUEST_ID;
 use crate::http::access::may_publish_from;
+use crate::http::subscriptions::NODE;
 use crate::origin::{is_loopback_origin, is_named};
 use crate::settings::Settings;
 
@@ -75,7 +76,7 @@ fn reading(settings: &Settings) -> CorsLayer {
         .allow_credentials(credentials(settings, &settings.cors_origins))
         .allow_methods([Method::GET, Method::HEAD])
         .allow_headers([AUTHORIZATION, CACHE_CONTROL, LAST_EVENT_ID])
-        .expose_headers([LAST_EVENT_ID, REQUEST_ID])
+        .expose_headers([LAST_EVENT_ID, NODE, REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
 }
 

@@ -14,12 +14,12 @@ use http_body_util::Either;
 
 use crate::client_address::ClientAddress;
 use crate::compression::Coding;
-use crate::cursor::{Cursor, Start};
+use crate::cursor::{Cursor, EARLIEST, GapReason, Start};
 use crate::delivery::Delivery;
 use crate::http::form::Form;
 use crate::http::{Problem, access, plain};
 use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
-use crate::presence::{NewsCursor, Presence, Watching};
+use crate::presence::{NewsCursor, NewsStart, Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 use crate::ticket::{Crowded, Ticket};
@@ -122,12 +122,20 @@ async fn stream(
     }
     let mut start = hub.start(&cursor, &access.grant).await.map_err(Problem::unavailable)?;
     start.tells_position &= greeting == Greeting::Position;
-    let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
     let presence = hub.shared.presence.as_ref();
     let taker = head.extensions.get::<TakesOver>();
     // Whoever watches is told of itself as well, so this comes before it is listed.
     let may_watch = Presence::may_interest(&selectors) && Presence::may_interest(access.grant.subscribe());
-    let news = presence.filter(|_| may_watch).map(|presence| presence.number_at(&start));
+    let mut news = presence.filter(|_| may_watch).map(|presence| presence.news_at(&start));
+    if let Some(news) = &mut news
+        && !hub.shared.settings.gap_event
+        && news.missed.take().is_some()
+    {
+        // Only the header tells. A stream that ended here would begin with the same cursor again.
+        hub.shared.counters.count_gap(GapReason::Lagged);
+        start.header = EARLIEST.to_owned();
+    }
+    let last_event_id = HeaderValue::from_bytes(start.header.as_bytes()).map_err(Problem::bad_request)?;
     // Those who watch are few, and what they are told of others is no more to be compressed than a private update.
     let may_compress = hub.shared.settings.compression;
     let coding = Coding::of(&head.headers).filter(|_| may_compress && news.is_none());
@@ -182,7 +190,7 @@ pub(crate) struct Accepted {
     pub(crate) subscription: Subscription,
     pub(crate) start: Start,
     /// The first subscription event that it may want, if it may want any.
-    pub(crate) news: Option<u64>,
+    pub(crate) news: Option<NewsStart>,
     /// What its stream is compressed with.
     pub(crate) coding: Option<Coding>,
 }

@@ -10,15 +10,16 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use percent_encoding::percent_decode_str;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Hub;
+use crate::cursor::EARLIEST;
 use crate::http::form::Form;
 use crate::http::{Problem, access};
 use crate::limits::{SUBSCRIBERS_PAGE_BYTES, SUBSCRIBERS_READ_MAX};
-use crate::presence::{CONTEXT, Document, Presence, SUBSCRIPTIONS, Subscriber, path};
+use crate::presence::{CONTEXT, Document, NewsCursor, NodeName, OWN, Presence, SUBSCRIPTIONS, Subscriber, path};
 
 /// All of them, those to one selector, or one subscriber's to it: as the path says.
 pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response, Problem> {
@@ -32,12 +33,27 @@ pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response
     if !access.grant.may_see_topic(&path) {
         return Err(Problem::forbidden(format!("you have no subscribe selector for {path}")));
     }
-    let cursor = presence.cursor().map_or_else(|| "earliest".to_owned(), |cursor| cursor.to_string());
-    let etag = format!("\"{cursor}\"");
-    let body = match &*parts {
-        [] => Body::from_stream(collection(presence, &path, None, &cursor)),
-        [topic] => Body::from_stream(collection(presence, &path, Some(topic.clone()), &cursor)),
-        [topic, name, ..] => Body::from(one(&presence, topic, name, cursor)?),
+    let node = node(&presence, query.one("node")?)?;
+    let text = |cursor: Option<NewsCursor>| cursor.map_or_else(|| EARLIEST.to_owned(), |cursor| cursor.to_string());
+    let etag = text(presence.cursor());
+    let cursor = text(presence.cursor_now());
+    let nodes = presence.nodes();
+    let incomplete: Vec<&str> =
+        nodes.iter().filter(|(_, is_whole)| !**is_whole).map(|(name, _)| name.as_str()).collect();
+    // Of whom not everybody is known is no news, and changes the list.
+    let version: Vec<&str> = std::iter::once(&*etag).chain(incomplete.iter().copied()).collect();
+    let etag = format!("\"{}\"", version.join("/"));
+    let mut opening = json!({ "@context": CONTEXT, "id": &path, "type": "Subscriptions", "lastEventID": &cursor });
+    if let Some(own) = presence.name() {
+        opening["node"] = json!(own);
+        opening["nodes"] = json!(nodes.keys().collect::<Vec<_>>());
+        opening["incomplete"] = json!(incomplete);
+    }
+    let own = presence.name().map(|name| HeaderValue::try_from(name.as_str())).transpose();
+    let own = own.map_err(Problem::bad_request)?;
+    let body = match <[String; 2]>::try_from(parts) {
+        Ok([topic, name]) => Body::from(one(&presence, &topic, &name, cursor)?),
+        Err(mut parts) => Body::from_stream(collection(presence, &opening, Filter { topic: parts.pop(), node })),
     };
     let mut response = if is_known(&head.headers, &etag) {
         let mut response = Response::new(Body::empty());
@@ -50,7 +66,33 @@ pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/ld+json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, must-revalidate"));
     headers.insert(ETAG, HeaderValue::try_from(etag).map_err(Problem::bad_request)?);
+    if let Some(own) = own {
+        headers.insert(NODE, own);
+    }
     Ok(response)
+}
+
+/// Which node answered.
+pub(crate) const NODE: HeaderName = HeaderName::from_static("fanfare-node");
+
+/// The node of whose subscribers alone the list is to be.
+fn node(presence: &Presence, asked: Option<&str>) -> Result<Option<NodeName>, Problem> {
+    let own = presence.name().cloned();
+    match asked {
+        None => Ok(None),
+        // Without a name there is no other.
+        Some(OWN) => Ok(own),
+        Some(name) => {
+            let known = presence.nodes().into_keys().find(|known| known.as_str() == name);
+            known.map(Some).ok_or_else(|| Problem::not_found("there is no node of that name now"))
+        }
+    }
+}
+
+/// Which subscriptions a list is of.
+struct Filter {
+    topic: Option<String>,
+    node: Option<NodeName>,
 }
 
 /// The parts of the path behind that of all subscriptions, decoded once.
@@ -87,13 +129,14 @@ fn one(presence: &Presence, topic: &str, name: &str, cursor: String) -> Result<S
 /// The document of several, put together as it is sent: a hundred thousand are some tens of megabytes.
 fn collection(
     presence: Arc<Presence>,
-    id: &str,
-    selector: Option<String>,
-    cursor: &str,
+    opening: &Value,
+    filter: Filter,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
+    let Filter { topic: selector, node } = filter;
+    let node = node.map(|node| node.as_str().to_owned());
     let numbers = presence.numbers(selector.as_deref());
-    let head = json!({ "@context": CONTEXT, "id": id, "type": "Subscriptions", "lastEventID": cursor }).to_string();
-    let head = format!("{},\"subscriptions\":[", head.trim_end_matches('}'));
+    let head = opening.to_string();
+    let head = format!("{},\"subscriptions\":[", head.strip_suffix('}').unwrap_or(&head));
     let (mut separator, mut read, mut at) = ("", Vec::new().into_iter(), None);
     let mut pages = numbers.chunks(SUBSCRIBERS_READ_MAX).map(<[u32]>::to_vec).collect::<Vec<_>>().into_iter();
     let page = move || {
@@ -106,6 +149,9 @@ fn collection(
                 continue;
             };
             let subscriber: Arc<Subscriber> = subscriber;
+            if node.is_some() && subscriber.node() != node.as_deref() {
+                continue;
+            }
             let Some(text) = subscriber.selectors().get(index) else { continue };
             if selector.as_ref().is_none_or(|selector| **selector == **text) {
                 page.push_str(std::mem::replace(&mut separator, ","));

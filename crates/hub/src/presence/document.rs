@@ -34,6 +34,9 @@ pub(crate) struct Document<'a> {
     active: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a RawValue>,
+    /// Where they are connected. Mercure's documents may say more than its names do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<&'a str>,
     #[serde(rename = "lastEventID", skip_serializing_if = "Option::is_none")]
     last_event_id: Option<String>,
 }
@@ -52,6 +55,7 @@ impl<'a> Document<'a> {
             subscriber: subscriber.name(),
             active,
             payload: subscriber.payload(),
+            node: subscriber.node(),
             last_event_id: None,
         }
     }
@@ -91,7 +95,7 @@ mod tests {
     #[test]
     fn a_document_says_what_the_protocol_wants() {
         let payload = RawValue::from_string(r#"{"user":"é"}"#.to_owned()).unwrap();
-        let subscriber = Subscriber::new(0, [Arc::from("a")].into_iter(), Some(payload.into()));
+        let subscriber = Subscriber::new(0, [Arc::from("a")].into_iter(), Some(payload.into()), None);
         let name = subscriber.name();
         assert_eq!(
             Document::new("a", &subscriber, true).alone().json(),
@@ -100,8 +104,9 @@ mod tests {
                 path(["a", name])
             )
         );
-        let subscriber = Subscriber::new(0, [Arc::from("a")].into_iter(), None);
+        let node = Some("n1".parse().unwrap());
+        let subscriber = Subscriber::new(0, [Arc::from("a")].into_iter(), None, node);
         let json = Document::new("a", &subscriber, false).answer("e1-2".to_owned()).json();
-        assert!(json.ends_with(r#""active":false,"lastEventID":"e1-2"}"#), "{json}");
+        assert!(json.ends_with(r#""active":false,"node":"n1","lastEventID":"e1-2"}"#), "{json}");
     }
 }

@@ -14,7 +14,7 @@ use crate::cursor::{EARLIEST, Gap, GapReason, Start};
 use crate::delivery::Delivery;
 use crate::limits::NEWS_READ_MAX;
 use crate::presence::document::SUBSCRIPTIONS;
-use crate::presence::{NewsCursor, Presence};
+use crate::presence::{NewsCursor, Presence, State};
 use crate::selector::Selectors;
 use crate::shared::Shared;
 use crate::subscription::Subscription;
@@ -34,6 +34,8 @@ pub(crate) struct Watching {
     subscription: Subscription,
     /// The number of the next news.
     next: u64,
+    /// What it asked for that can't be told, until that is said.
+    missed: Option<String>,
     /// Where its waker is kept.
     place: usize,
 }
@@ -49,42 +51,67 @@ impl Presence {
             })
     }
 
-    /// The number of the first news for whoever starts there.
-    pub(crate) fn number_at(&self, start: &Start) -> u64 {
+    /// The first news for whoever starts there.
+    pub(crate) fn news_at(&self, start: &Start) -> NewsStart {
         let state = self.state();
-        match NewsCursor::parse(&start.header) {
-            _ if start.is_tail => state.bulletin.next(),
-            Some(cursor) => cursor.number.saturating_add(1),
+        let State { bulletin, cluster, .. } = &*state;
+        let own = cluster.as_ref().map(|cluster| cluster.node);
+        let next = match NewsCursor::parse(&start.header) {
+            _ if start.is_tail => Some(bulletin.next()),
+            Some(cursor) if cursor.node == own => Some(cursor.number.saturating_add(1)),
+            Some(cursor) => cluster.as_ref().and_then(|cluster| cluster.resume(&cursor, bulletin)),
             // All that there is, which is never a gap.
-            None if start.header == EARLIEST => state.bulletin.oldest(),
-            None => state.bulletin.since(start.after),
+            None if start.header == EARLIEST => Some(bulletin.oldest()),
+            // A position does not say which node gave it, and so not what was told before it.
+            None if own.is_some() => None,
+            None => Some(bulletin.since(start.after)),
+        };
+        match next.filter(|next| bulletin.has(*next)) {
+            Some(next) => NewsStart { next, missed: None },
+            None => NewsStart { next: bulletin.next(), missed: Some(start.header.clone()) },
         }
     }
 }
 
+/// Where somebody starts among the news.
+#[derive(Debug, Clone)]
+pub(crate) struct NewsStart {
+    /// The number of the first.
+    next: u64,
+    /// The cursor after which all was asked for, if that can't be told.
+    pub(crate) missed: Option<String>,
+}
+
 impl Watching {
-    /// Adds the news from `next` on to `delivery`.
+    /// Adds the news from `start` on to `delivery`.
     pub(crate) fn new(
         hub: Arc<Shared>,
         presence: Arc<Presence>,
         subscription: Subscription,
         delivery: Delivery,
-        next: u64,
+        start: NewsStart,
     ) -> Self {
+        let NewsStart { next, missed } = start;
         let place = presence.state().wakers.insert(None);
         let position = delivery.cursor();
-        Self { delivery, held: None, position, hub, presence, subscription, next, place }
+        Self { delivery, held: None, position, hub, presence, subscription, next, missed, place }
     }
 
     /// The events of the next news that is for the subscriber. `None` if there is none, and it is woken when there is.
     fn events(&mut self, context: &Context<'_>) -> Poll<Option<Vec<u8>>> {
-        let news = {
+        if let Some(requested) = self.missed.take() {
+            return Poll::Ready(self.lost(requested));
+        }
+        let (news, node) = {
             let mut state = self.presence.state();
             let next = state.bulletin.next();
+            let node = state.cluster.as_ref().map(|cluster| cluster.node);
             match state.bulletin.from(self.next, NEWS_READ_MAX) {
                 None => {
                     drop(state);
-                    return Poll::Ready(self.lost(next));
+                    let number = std::mem::replace(&mut self.next, next).saturating_sub(1);
+                    let requested = NewsCursor { position: self.position, number, node }.to_string();
+                    return Poll::Ready(self.lost(requested));
                 }
                 Some(news) if news.is_empty() => {
                     if let Some(waker) = state.wakers.get_mut(self.place) {
@@ -92,7 +119,7 @@ impl Watching {
                     }
                     return Poll::Pending;
                 }
-                Some(news) => news,
+                Some(news) => (news, node),
             }
         };
         let mut events = Vec::new();
@@ -102,7 +129,7 @@ impl Watching {
             if !self.subscription.admits(&record) {
                 continue;
             }
-            let id = NewsCursor { position: self.position, number: news.number }.to_string();
+            let id = NewsCursor { position: self.position, number: news.number, node }.to_string();
             let mut event = Event::data(String::from_utf8_lossy(&record.frame));
             if let Ok(id) = EventId::new(id) {
                 event = event.with_id(id);
@@ -116,10 +143,8 @@ impl Watching {
     }
 
     /// Tells that news was lost. `None` ends the stream.
-    fn lost(&mut self, next: u64) -> Option<Vec<u8>> {
-        let requested = NewsCursor { position: self.position, number: self.next.saturating_sub(1) }.to_string();
+    fn lost(&mut self, requested: String) -> Option<Vec<u8>> {
         let mut event = Vec::new();
-        self.next = next;
         let is_told = self.hub.tell(&Gap { requested, reason: GapReason::Lagged }, self.position, &mut event);
         is_told.then_some(event)
     }
@@ -210,9 +235,9 @@ mod tests {
         let grant = Arc::new(Grant::everything());
         let start = hub.start(&Cursor::Tail, &grant).await.unwrap();
         let subscription = Subscription::new([Selector::all()].into_iter().collect(), grant);
-        let number = presence.number_at(&start);
+        let news = presence.news_at(&start);
         let delivery = Delivery::new(hub.shared.clone(), subscription.clone(), &start);
-        let mut body = Watching::new(hub.shared.clone(), presence.clone(), subscription, delivery, number);
+        let mut body = Watching::new(hub.shared.clone(), presence.clone(), subscription, delivery, news);
         let mut next = async || {
             let frame = body.frame().await.unwrap().unwrap();
             String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()

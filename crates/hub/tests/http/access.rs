@@ -58,7 +58,7 @@ async fn an_origin_that_may_subscribe_may_not_publish() {
     let hub = with_origins(&[FRIEND], &[]).await;
     let response = get(&hub, FRIEND).await;
     assert_eq!(header(&response, ALLOW_ORIGIN), FRIEND);
-    assert_eq!(header(&response, "access-control-expose-headers"), "last-event-id,x-request-id");
+    assert_eq!(header(&response, "access-control-expose-headers"), "last-event-id,fanfare-node,x-request-id");
     assert!(header(&response, "vary").contains("origin"));
     assert_eq!(header(&preflight(&hub, FRIEND, "GET").await, ALLOW_ORIGIN), FRIEND);
     assert_eq!(header(&preflight(&hub, FRIEND, "POST").await, ALLOW_ORIGIN), "");

@@ -17,6 +17,7 @@ mod http2;
 mod limits;
 mod mercure;
 mod metrics;
+mod neighbours;
 mod publish;
 mod replay;
 mod request_ids;

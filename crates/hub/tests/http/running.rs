@@ -35,7 +35,12 @@ impl Running {
 
     /// Whatever history `builder` has.
     pub(crate) async fn of(builder: HubBuilder) -> Self {
-        let hub = builder.seed(7).build().await.unwrap();
+        Self::seeded(builder, 7).await
+    }
+
+    /// The same with other random numbers: subscribers' names are of them.
+    pub(crate) async fn seeded(builder: HubBuilder, seed: u64) -> Self {
+        let hub = builder.seed(seed).build().await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();

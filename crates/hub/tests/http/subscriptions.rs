@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use crate::running::{Running, Subscriber};
 use crate::tokens::{SUBSCRIBER, both, hub_with, publisher, signed, subscriber};
 
-const HUB: &str = "/.well-known/mercure";
-const LIST: &str = "/.well-known/mercure/subscriptions";
+pub(crate) const HUB: &str = "/.well-known/mercure";
+pub(crate) const LIST: &str = "/.well-known/mercure/subscriptions";
 /// Selects each subscription.
-const EACH: &str = "topic=/.well-known/mercure/subscriptions/%7Btopic%7D/%7Bsubscriber%7D";
+pub(crate) const EACH: &str = "topic=/.well-known/mercure/subscriptions/%7Btopic%7D/%7Bsubscriber%7D";
 /// Grants all of it: the list of all, those to one topic, and each.
-const ALL: &str = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
+pub(crate) const ALL: &str = "/.well-known/mercure/subscriptions{/topic}{/subscriber}";
 
 async fn listing_hub() -> Running {
     hub_with(both(), |settings| settings.subscriptions = true).await
@@ -173,6 +173,11 @@ async fn news_that_is_no_more_known_is_told_as_a_gap_and_the_log_goes_on() {
     let gap = watcher.next().await.unwrap();
     assert_eq!((gap.event_type.as_str(), &gap.id), ("fanfare-gap", &id));
     assert_eq!(serde_json::from_str::<Value>(&gap.data).unwrap()["reason"], "lagged");
+    // From then on it is told all, of itself first.
+    for topic in ["/.well-known/mercure/subscriptions/{topic}/{subscriber}", "a"] {
+        let (own, _) = next(&mut watcher).await;
+        assert_eq!((&own["topic"], &own["active"]), (&json!(topic), &json!(true)));
+    }
     assert_eq!(watcher.data(1).await, ["after"]);
 }
 
