@@ -45,6 +45,8 @@ pub(crate) fn application(session: &Revocation) -> Authorization {
             Ok(match name {
                 "ada" => access.until(&session),
                 "short" => access.expires_in(Duration::from_secs(60)),
+                "shorter" => access.expires_in(Duration::from_secs(4)),
+                "brief" => access.expires_in(Duration::from_secs(1)),
                 "until" => access.expires_at(std::time::UNIX_EPOCH + Duration::from_secs(1)),
                 "bearer" => access.from_any_page(),
                 _ => access,
@@ -226,6 +228,20 @@ async fn a_stream_ends_when_what_was_granted_does() {
     }
     let over = as_user(hub.get("/events"), "until").send().await.unwrap();
     assert_eq!(problem(over).await, (401, "what you were granted has ended".to_owned()));
+}
+
+/// A stream needs time to end cleanly, and a publish none.
+#[tokio::test]
+async fn who_has_a_second_left_may_publish() {
+    let hub = hub(&Revocation::new()).await;
+    for (user, status) in [("brief", 200), ("until", 401)] {
+        let published = as_user(hub.post("/events/rooms/1").body("x"), user).send().await.unwrap();
+        assert_eq!(published.status(), status, "{user}");
+        let listed = as_user(hub.get("/console/types"), user).send().await.unwrap();
+        assert_eq!(listed.status(), status, "{user}");
+    }
+    let stream = as_user(hub.get("/events"), "brief").send().await.unwrap();
+    assert_eq!(problem(stream).await, (401, "what you were granted has ended".to_owned()));
 }
 
 #[tokio::test]
