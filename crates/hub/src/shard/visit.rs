@@ -94,7 +94,7 @@ impl<S: Socket> Fanout<S> {
         }
         self.scratch.clear();
         if self.is_too_far_behind(number) {
-            return self.end(number);
+            return self.end_as(number, StreamEnd::TooFarBehind);
         }
         self.go_on(number);
     }
@@ -356,13 +356,17 @@ impl<S: Socket> Fanout<S> {
             None if one.expires_at != NEVER => StreamEnd::TokenExpired,
             None => StreamEnd::Aged,
         };
+        self.end_as(number, end);
+    }
+
+    fn end_as(&mut self, number: u32, end: StreamEnd) {
         let mut bytes = Vec::new();
         if end == StreamEnd::Drained {
             chunk::encode(&self.hub.farewell(), &mut bytes);
         }
         bytes.extend_from_slice(chunk::LAST_CHUNK);
         self.send_alone(number, &bytes.into());
-        self.close(number, end);
+        self.remove(number, end, false);
     }
 
     /// Sends somebody to whom nothing is to be sent before it a few bytes.

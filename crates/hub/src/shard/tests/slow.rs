@@ -112,6 +112,8 @@ fn who_is_too_far_behind_is_cut_off_and_nobody_else() {
         let wire = model.seen[0].wire.0.borrow();
         assert!(wire.received.ends_with(b"\n\n\r\n0\r\n\r\n") && !wire.was_reset);
         drop(wire);
+        let told = "fanfare_ended_streams_total{reason=\"too_far_behind\"} 2\n";
+        assert!(model.hub.exposition().contains(told), "{}", model.hub.exposition());
         model.check(true);
     });
 }
