@@ -304,9 +304,10 @@ impl<S: Socket> Fanout<S> {
             let Some(number) = self.behind.pop_front() else { break };
             self.catch_up(number);
         }
+        let mut looks = 0;
         for _ in 0..sends_max {
-            let Some(number) = self.due.pop() else { break };
-            self.come_up(number);
+            let Some(number) = self.due.pop_if(|_| looks < SLICE_READS_MAX) else { break };
+            looks += usize::from(self.come_up(number));
         }
         let (mut sends, mut visits) = (sends_max, SLICE_VISITS_MAX);
         while sends > 0
