@@ -60,7 +60,7 @@ impl Access {
 
     /// What others are told of the subscriber in subscription events and lists, if the hub keeps them
     /// ([`Settings::subscriptions`](crate::Settings::subscriptions)): a name, say. Whoever may subscribe to those reads
-    /// it.
+    /// it. With more than 16 KiB other hubs of a cluster do not list the subscriber, and say that their list is not whole.
     pub fn with_payload(self, payload: &serde_json::Value) -> Self {
         Self { payload: RawValue::from_string(payload.to_string()).ok().map(Arc::from), ..self }
     }

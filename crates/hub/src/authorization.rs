@@ -11,7 +11,6 @@ use crate::clock::Clock;
 use crate::grant::Grant;
 use crate::grants::Grants;
 use crate::hook::{Hook, Refusal};
-use crate::limits::STREAM_LIFE_MIN;
 use crate::party::Party;
 use crate::revocation::Revocation;
 use crate::token::{TokenError, Verifier};
@@ -73,14 +72,14 @@ impl Admission {
         Self { grant, left: None, revocation: None, payload: None, subject: None }
     }
 
-    /// What `access` amounts to at the time `now`, if it is enough for a stream to begin.
+    /// What `access` amounts to at the time `now`, if it has not ended.
     pub(crate) fn of(access: Access, now: Timestamp) -> Result<Self, Refusal> {
         let Access { grant, expiry, revocation, payload, .. } = access;
         let left = expiry.map(|expiry| match expiry {
             Expiry::In(left) => left,
             Expiry::At(time) => until(time, now),
         });
-        if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
+        if left.is_some_and(|left| left.is_zero()) {
             return Err(Refusal::ended());
         }
         Ok(Self { grant, left, revocation, payload, subject: None })
@@ -185,7 +184,7 @@ impl Tokens {
         };
         // Keys may have had to be waited for.
         let left = claims.expires().map(|expires| until(expires, clock.now()));
-        if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
+        if left.is_some_and(|left| left.is_zero()) {
             return Err(TokenError::Expired.into());
         }
         let (grant, payload) = (self.grants.of(claims.selectors)?, claims.payload);

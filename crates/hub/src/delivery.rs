@@ -96,6 +96,16 @@ impl Delivery {
         !self.chunk.is_empty()
     }
 
+    /// Whether nothing more may be sent, because what the subscriber was granted has ended.
+    pub(crate) fn is_over(&mut self) -> bool {
+        let is_revoked = self.lease.as_ref().is_some_and(|lease| lease.is_revoked());
+        let is_over = is_revoked || self.hub.audience.seats().is_expired(self.seat);
+        if is_over && self.end.is_none() {
+            self.end = Some(self.forced_end());
+        }
+        is_over
+    }
+
     fn next(&mut self, context: &Context<'_>) -> Next {
         let (subscription, cursor, news) = {
             let mut seats = self.hub.audience.seats();

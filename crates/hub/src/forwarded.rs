@@ -12,8 +12,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// The client for whom the trusted proxy `peer` asks.
 ///
 /// Each proxy appends whom it was asked by, so that only what stands at the right end is a trusted one's word: from there
-/// to the left, the first address that is no trusted proxy's is the client's. What is no address ends the search at the
-/// proxy that let it pass. A proxy that writes one of the headers lets a client's own pass in the other: where the two differ
+/// to the left, the first address that is no trusted proxy's is the client's. What is no address, or one of the proxy's own
+/// machine, ends the search at the proxy that let it pass. A proxy that writes one of the headers lets a client's own pass in the other: where the two differ
 /// neither is believed.
 pub(crate) fn client(settings: &Settings, headers: &HeaderMap, peer: IpAddr) -> IpAddr {
     let forwarded = headers.contains_key(FORWARDED).then(|| {
@@ -35,8 +35,12 @@ fn nearest(settings: &Settings, peer: IpAddr, hops: impl Iterator<Item = Option<
     let mut nearest = peer;
     for hop in hops {
         let Some(hop) = hop else { break };
-        nearest = hop;
-        if !settings.trusts(hop) {
+        let is_trusted = settings.trusts(hop);
+        // Of this machine's own programs there may be any number, and it is not this machine that is meant.
+        if !hop.is_loopback() || is_trusted {
+            nearest = hop;
+        }
+        if !is_trusted {
             break;
         }
     }
@@ -147,6 +151,11 @@ mod tests {
             check(&[("x-forwarded-for", value)], "10.0.0.1");
         }
         check(&[("x-forwarded-for", "192.0.2.1, _hidden, 10.0.0.7")], "10.0.0.7");
+        // The proxy's own machine is not this one, whose programs may have any number of connections.
+        for value in ["127.0.0.1", "192.0.2.1, 127.0.0.1", "::1"] {
+            check(&[("x-forwarded-for", value)], "10.0.0.1");
+        }
+        check(&[("forwarded", "for=\"[::1]\", for=10.0.0.7")], "10.0.0.7");
     }
 
     #[test]

@@ -281,7 +281,7 @@ pub(crate) const SPARE_BUFFERS_MAX: usize = 64;
 pub(crate) const SPARE_BUFFER_BYTES_MAX: usize = 64 << 10;
 
 /// What a shard does before it looks at new events, sockets and timers again: sends at 4 to 8 µs each, looks at
-/// subscribers who need nothing at some 20 ns, reads of the log by those who are behind, URI Templates that are asked
+/// subscribers who need nothing at some 20 ns, reads of the log by those who are behind and looks at how far, URI Templates that are asked
 /// about a new topic, and new connections. Each is about a millisecond. Requests are fewer, so that publishers leave most of
 /// the time to the subscribers that they publish to: some 10 µs each.
 pub(crate) const SLICE_SENDS_MAX: usize = 256;

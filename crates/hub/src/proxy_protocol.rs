@@ -13,7 +13,7 @@ use crate::limits::PROXY_HEADER_BYTES_MAX;
 /// What a connection from a trusted proxy begins with.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Announcement {
-    /// For whom it is. Absent if there was no header, or the proxy asks for itself.
+    /// For whom it is. Absent if there was no header, or the proxy asks for itself or its own machine.
     pub(crate) client: Option<IpAddr>,
     /// What was read that is no header.
     pub(crate) read: Bytes,
@@ -92,7 +92,7 @@ impl Header {
             v1::Addresses::Tcp6(addresses) => Some(IpAddr::V6(addresses.source_address)),
             v1::Addresses::Unknown => None,
         };
-        Ok(Self::Whole(line.len(), client.map(|client| client.to_canonical())))
+        Ok(Self::whole(line.len(), client))
     }
 
     fn version_2(bytes: &[u8]) -> io::Result<Self> {
@@ -110,7 +110,13 @@ impl Header {
             (v2::Command::Proxy, v2::Addresses::IPv6(addresses)) => Some(IpAddr::V6(addresses.source_address)),
             (v2::Command::Proxy, v2::Addresses::Unix(_) | v2::Addresses::Unspecified) => None,
         };
-        Ok(Self::Whole(length, client.map(|client| client.to_canonical())))
+        Ok(Self::whole(length, client))
+    }
+
+    /// One whose client is on the proxy's own machine is the proxy's: of this machine's own programs there may be any
+    /// number, and it is not this machine that is meant.
+    fn whole(length: usize, client: Option<IpAddr>) -> Self {
+        Self::Whole(length, client.map(|client| client.to_canonical()).filter(|client| !client.is_loopback()))
     }
 }
 
@@ -153,6 +159,8 @@ mod tests {
         check(b"PROXY TCP6 2001:db8::1 fd00::1 56324 443\r\n\x16\x03", "42 2001:db8::1");
         check(b"PROXY TCP6 ::ffff:192.0.2.1 fd00::1 1 2\r\n", "41 192.0.2.1");
         check(b"PROXY UNKNOWN\r\nGET", "15 -");
+        check(b"PROXY TCP4 127.0.0.1 10.0.0.1 56324 443\r\n", "41 -");
+        check(b"PROXY TCP6 ::1 fd00::1 56324 443\r\n", "34 -");
         check(b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", "59 -");
         for bad in [
             "PROXY TCP4 192.0.2.1 10.0.0.1 56324\r\n",

@@ -7,7 +7,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::limits::{FILL_BYTES, REFUSAL_BYTES_MAX};
 use super::stream::{Event, root};
-use super::target::HubPath;
+use super::target::{HubPath, below};
 use crate::refusal::detail;
 
 /// The topics that the doctor publishes on are below this one.
@@ -63,13 +63,7 @@ impl Marks {
         let data = format!("{TOPIC} {} {number} {padding}", self.nonce);
         let mut request = match &self.hub {
             HubPath::Events(url) => {
-                let mut url = url.clone();
-                // http and https URLs always have a path.
-                if let Ok(mut path) = url.path_segments_mut() {
-                    path.push(TOPIC).push(&self.nonce);
-                }
-                // A hub refuses parameters of a publish that it does not know.
-                url.set_query(None);
+                let url = below(url, [TOPIC, &self.nonce]);
                 self.client.post(url).header(CONTENT_TYPE, "text/plain").body(data)
             }
             HubPath::Mercure(url) => {

@@ -77,13 +77,29 @@ impl HubPath {
     }
 }
 
+/// Where to publish below `…/events`.
+pub(super) fn below(events: &Url, topic: [&str; 2]) -> Url {
+    // A hub refuses parameters of a publish that it does not know.
+    let mut url = with_pairs(events, |name| name == "authorization");
+    // http and https URLs always have a path.
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.extend(topic);
+    }
+    url
+}
+
 /// What else the query says may be a token, and stays.
 fn without_topics(url: &Url) -> Url {
+    with_pairs(url, |name| name != "topic")
+}
+
+/// The URL with those pairs of its query alone whose name `stays`.
+fn with_pairs(url: &Url, stays: impl Fn(&str) -> bool) -> Url {
     let mut bare = url.clone();
     bare.set_query(None);
-    let others: Vec<_> = url.query_pairs().filter(|(name, _)| name != "topic").collect();
-    if !others.is_empty() {
-        bare.query_pairs_mut().extend_pairs(others);
+    let pairs: Vec<_> = url.query_pairs().filter(|(name, _)| stays(name)).collect();
+    if !pairs.is_empty() {
+        bare.query_pairs_mut().extend_pairs(pairs);
     }
     bare
 }
@@ -111,6 +127,17 @@ mod tests {
             ("https://h/eventstream", None),
         ] {
             assert_eq!(subscribe(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_in_the_query_is_for_publishing_too() {
+        for (text, expected) in [
+            ("https://h/live/events?topic=a&authorization=t", "https://h/live/events/d/1?authorization=t"),
+            ("https://h/events/a?slow=conflate", "https://h/events/d/1"),
+        ] {
+            let Some(HubPath::Events(events)) = Target::parse(text).unwrap().hub else { panic!("{text} is a hub's") };
+            assert_eq!(below(&events, ["d", "1"]).as_str(), expected);
         }
     }
 

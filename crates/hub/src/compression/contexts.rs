@@ -45,8 +45,7 @@ impl Contexts {
     pub(super) fn step(&self, key: Key, step: u64, record: &Record, now: u64) -> Option<Bytes> {
         let context = {
             let mut table = self.table();
-            table.span = table.span.max(now);
-            let span = table.span;
+            let span = table.pass(now);
             match table.entries.get_mut(&key) {
                 Some(entry) => {
                     entry.span = span;
@@ -76,6 +75,17 @@ impl Contexts {
 }
 
 impl Table {
+    /// The latest span, now being `now`. Others may have been at the next one already, but who was further ahead had a
+    /// clock that was wrong: what it left would be of a latest span for ever.
+    fn pass(&mut self, now: u64) -> u64 {
+        if now.saturating_add(1) < self.span {
+            self.entries.clear();
+            self.span = now;
+        }
+        self.span = self.span.max(now);
+        self.span
+    }
+
     /// A new context, if there is room for one.
     fn begin(&mut self, key: Key) -> Option<Arc<Mutex<Context>>> {
         let span = self.span;

@@ -292,3 +292,29 @@ fn compressors_are_bounded_and_those_of_the_past_make_room() {
     subscribers[0].records(&world, upto);
     assert_eq!(world.contexts.len(), 1, "nobody follows the others any more");
 }
+
+/// A clock that was far ahead for a moment leaves nobody without a compressor.
+#[test]
+fn compressors_come_and_go_after_the_clock_went_back() {
+    let mut world = World::new();
+    let start = world.now;
+    world.now = u64::MAX;
+    world.publish(false, "far ahead");
+    Subscriber::new(Coding::Gzip, None, 0).records(&world, 1);
+    for hour in 1..4 {
+        world.now = start + hour * 3_600_000;
+        world.publish(false, "an event and some words that are the same, words that are the same again");
+        let upto = world.records.len();
+        for n in 0..CONTEXTS_MAX {
+            world.selectors = Arc::new([Selector::parse(&n.to_string()).unwrap()].into_iter().collect());
+            let plain = world.records[upto - 1].frame.len();
+            let mut one = Subscriber::new(Coding::Zstd, None, upto - 1);
+            assert!(one.records(&world, upto) < plain + 16, "hour {hour}, {n}");
+        }
+        assert!(world.contexts.len() <= CONTEXTS_MAX);
+    }
+    world.now += 3_600_000;
+    world.publish(false, "the last");
+    Subscriber::new(Coding::Gzip, None, world.records.len() - 1).records(&world, world.records.len());
+    assert_eq!(world.contexts.len(), 1, "nobody follows the others any more");
+}

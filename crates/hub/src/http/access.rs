@@ -85,6 +85,14 @@ pub(crate) fn may_not_publish(hub: &Hub) -> Problem {
     }
 }
 
+/// What somebody may do ends too soon for a stream to begin.
+pub(crate) fn has_ended(hub: &Hub) -> Problem {
+    match hub.shared.settings.authorization {
+        Authorization::Application(_) => Refusal::ended().into(),
+        _ => Problem::bad_token(TokenError::Expired),
+    }
+}
+
 /// On an open hub a page of a foreign origin may not publish: browsers send a plain POST without asking first, so CORS
 /// alone would only hide the answer from the page that has already published.
 fn check_origin(headers: &HeaderMap, allowed: &[AllowedOrigin]) -> Result<(), Problem> {

@@ -11,6 +11,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, VARY};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::Either;
+use tokio::time::Instant;
 
 use crate::client_address::ClientAddress;
 use crate::compression::Coding;
@@ -18,7 +19,7 @@ use crate::cursor::{Cursor, EARLIEST, GapReason, Start};
 use crate::delivery::Delivery;
 use crate::http::form::Form;
 use crate::http::{Problem, access, plain};
-use crate::limits::{REFUSED_RETRY_SECONDS, TEMPLATES_MAX};
+use crate::limits::{REFUSED_RETRY_SECONDS, STREAM_LIFE_MIN, TEMPLATES_MAX};
 use crate::presence::{NewsCursor, NewsStart, Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
@@ -111,6 +112,7 @@ async fn stream(
     }
     let query = Form::parse(head.uri.query().unwrap_or_default())?;
     let access = access::subscriber(hub, head, &query).await?;
+    let let_in_at = Instant::now();
     let selectors = selectors(&query)?;
     check_count(selectors.len(), hub.shared.settings.topics_max)?;
     let cursor = cursor(&query, &head.headers)?;
@@ -121,6 +123,11 @@ async fn stream(
         return Err(too_many_templates());
     }
     let mut start = hub.start(&cursor, &access.grant).await.map_err(Problem::unavailable)?;
+    // Another node's events may have had to be waited for, and no stream outlasts its token.
+    let left = access.left.map(|left| left.saturating_sub(let_in_at.elapsed()));
+    if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
+        return Err(access::has_ended(hub));
+    }
     start.tells_position &= greeting == Greeting::Position;
     let presence = hub.shared.presence.as_ref();
     let taker = head.extensions.get::<TakesOver>();
@@ -150,7 +157,7 @@ async fn stream(
         Crowded::Subject => Problem::crowded("the subject of this token"),
     })?;
     let member = presence.map(|presence| presence.join(hub.shared.random_bits(), texts.into_iter(), access.payload));
-    let subscription = Subscription::new(selectors, access.grant).for_at_most(access.left).until(access.revocation);
+    let subscription = Subscription::new(selectors, access.grant).for_at_most(left).until(access.revocation);
     let subscription = subscription.when_slow(slow).holding(member, ticket);
     let accepted = Accepted { subscription, start, news, coding };
     let mut response = if taker.is_some() {

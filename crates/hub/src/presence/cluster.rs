@@ -121,8 +121,10 @@ impl Cluster {
         for (subscriber, active) in &self.changes {
             let mut change = Change::Left(subscriber.uuid());
             if *active {
-                let joined = Change::Joined(Here::of(subscriber));
-                if self.fits(encoded_bytes(&joined)) {
+                let here = Here::of(subscriber);
+                let is_within_bounds = here.is_within_bounds();
+                let joined = Change::Joined(here);
+                if is_within_bounds && self.fits(encoded_bytes(&joined)) {
                     change = joined;
                 } else if self.members.contains_key(&subscriber.uuid()) {
                     self.untold.insert(subscriber.uuid());
@@ -148,7 +150,7 @@ impl Cluster {
             if let Some(subscriber) = roster.get(*number) {
                 let here = Here::of(subscriber);
                 let size = encoded_bytes(&here);
-                if self.fits(size) {
+                if here.is_within_bounds() && self.fits(size) {
                     bytes += size;
                     members.push(here);
                 } else {

@@ -152,12 +152,16 @@ impl<'a> Here<'a> {
         }
     }
 
-    /// As large as one of our own can be: a token holds the payload.
-    fn check(&self) -> Result<(), Unreadable> {
-        let is_within = self.selectors.len() <= SUBSCRIPTIONS_MAX
+    /// Whether it is as large as one with a token can be. An application may say more of one, and others would pass over
+    /// the whole message with it.
+    pub(super) fn is_within_bounds(&self) -> bool {
+        self.selectors.len() <= SUBSCRIPTIONS_MAX
             && self.selectors.iter().all(|selector| selector.len() <= TOPIC_BYTES_MAX)
-            && self.payload.as_ref().is_none_or(|payload| payload.get().len() <= TOKEN_BYTES_MAX);
-        if is_within { Ok(()) } else { Err(Unreadable::Bounds("a subscriber")) }
+            && self.payload.as_ref().is_none_or(|payload| payload.get().len() <= TOKEN_BYTES_MAX)
+    }
+
+    fn check(&self) -> Result<(), Unreadable> {
+        if self.is_within_bounds() { Ok(()) } else { Err(Unreadable::Bounds("a subscriber")) }
     }
 
     /// The subscriber, on the node of this name.

@@ -158,6 +158,10 @@ impl Body for Watching {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        // What waits for news before it has passed the delivery's own look, and news comes by none.
+        if self.delivery.is_over() {
+            return Poll::Ready(None);
+        }
         if self.held.is_none() {
             if self.delivery.is_within_chunk() {
                 // The rest of an event.
@@ -202,7 +206,7 @@ mod tests {
     use crate::cursor::Cursor;
     use crate::grant::Grant;
     use crate::selector::Selector;
-    use crate::{Hub, Settings, Topic, Update};
+    use crate::{Hub, Revocation, Settings, Topic, Update};
     use http_body_util::BodyExt;
 
     #[test]
@@ -254,5 +258,37 @@ mod tests {
         let id = format!("id: {}-s", start.after);
         assert!(news.contains("somebody") && news.matches(&id).count() == 2, "{news}");
         assert_eq!(next().await, format!("id: {published}\ndata: published\n\n"));
+    }
+
+    /// Neither news from then on, nor an event that waits for news before it.
+    #[tokio::test]
+    async fn nothing_is_told_to_whom_access_was_taken_from() {
+        for waits in [false, true] {
+            let settings = Settings { subscriptions: true, ..Settings::default() };
+            let hub = Hub::builder().settings(settings).build().await.unwrap();
+            let presence = hub.shared.presence.clone().unwrap();
+            let grant = Arc::new(Grant::everything());
+            let start = hub.start(&Cursor::Tail, &grant).await.unwrap();
+            let access = Revocation::new();
+            let subscription = Subscription::new([Selector::all()].into_iter().collect(), grant);
+            let subscription = subscription.until(Some(access.clone()));
+            let news = presence.news_at(&start);
+            let delivery = Delivery::new(hub.shared.clone(), subscription.clone(), &start);
+            let mut body = Watching::new(hub.shared.clone(), presence.clone(), subscription, delivery, news);
+            body.frame().await.unwrap().unwrap();
+            if waits {
+                let _before = presence.join(1, std::iter::once("before".into()), None);
+                hub.publish(Update::new(Topic::new("t").unwrap(), "waits")).await.unwrap();
+                while hub.shared.audience.seats().heralded < *hub.shared.tail.borrow() {
+                    tokio::task::yield_now().await;
+                }
+                body.frame().await.unwrap().unwrap();
+            }
+            access.revoke();
+            let _after = presence.join(2, std::iter::once("after".into()), None);
+            assert!(body.frame().await.is_none(), "{waits}");
+            drop(body);
+            assert!(hub.exposition().contains("fanfare_ended_streams_total{reason=\"revoked\"} 1\n"), "{waits}");
+        }
     }
 }

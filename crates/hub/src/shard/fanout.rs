@@ -304,9 +304,10 @@ impl<S: Socket> Fanout<S> {
             let Some(number) = self.behind.pop_front() else { break };
             self.catch_up(number);
         }
+        let mut looks = 0;
         for _ in 0..sends_max {
-            let Some(number) = self.due.pop() else { break };
-            self.come_up(number);
+            let Some(number) = self.due.pop_if(|_| looks < SLICE_READS_MAX) else { break };
+            looks += usize::from(self.come_up(number));
         }
         let (mut sends, mut visits) = (sends_max, SLICE_VISITS_MAX);
         while sends > 0
@@ -422,10 +423,15 @@ impl<S: Socket> Fanout<S> {
     /// Ends a stream and its connection: in order, so that what was sent still arrives, if the hub chose to and nothing is
     /// unsent.
     pub(super) fn close(&mut self, number: u32, end: StreamEnd) {
+        self.remove(number, end, end.is_reset());
+    }
+
+    /// The same, with a reset if it `is_reset` or anything is unsent.
+    pub(super) fn remove(&mut self, number: u32, end: StreamEnd, is_reset: bool) {
         let Some(mut one) = self.subscribers.try_remove(number as usize) else { return };
         self.hub.counters.count_end(end);
         self.tell_end(number, end);
-        if end.is_reset() || one.is_blocked() {
+        if is_reset || one.is_blocked() {
             one.socket.reset();
         }
         match one.state {

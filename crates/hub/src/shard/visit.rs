@@ -94,7 +94,7 @@ impl<S: Socket> Fanout<S> {
         }
         self.scratch.clear();
         if self.is_too_far_behind(number) {
-            return self.end(number);
+            return self.end_as(number, StreamEnd::TooFarBehind);
         }
         self.go_on(number);
     }
@@ -281,21 +281,32 @@ impl<S: Socket> Fanout<S> {
         Ok(())
     }
 
-    /// The wheel has brought somebody up, or somebody who had its number before it.
-    pub(super) fn come_up(&mut self, number: u32) {
+    /// The wheel has brought somebody up, or somebody who had its number before it. Returns whether the log was looked at.
+    pub(super) fn come_up(&mut self, number: u32) -> bool {
         let now = self.wheel.now();
-        let Some(one) = self.subscribers.get(number as usize).filter(|one| one.armed_for <= now) else { return };
+        let Some(one) = self.subscribers.get(number as usize).filter(|one| one.armed_for <= now) else { return false };
         // It did not take its events in time to end cleanly, and may not have them any more.
         if one.expires_at <= now {
-            return self.close(number, StreamEnd::CutOff);
+            self.close(number, StreamEnd::CutOff);
+            return false;
         }
-        let State::Live { cursor, .. } = one.state else {
-            let is_watched = one.slow == SlowPolicy::Disconnect;
-            if is_watched && one.is_blocked() && self.is_too_far_behind(number) {
-                return self.close(number, StreamEnd::TooFarBehind);
-            }
-            return self.arm(number, now + if is_watched { 1 } else { self.heartbeat_ticks });
-        };
+        if let State::Live { cursor, .. } = one.state {
+            self.come_up_live(number, cursor);
+            return false;
+        }
+        let is_watched = one.slow == SlowPolicy::Disconnect;
+        let is_looked_at = is_watched && one.is_blocked();
+        if is_looked_at && self.is_too_far_behind(number) {
+            self.close(number, StreamEnd::TooFarBehind);
+        } else {
+            self.arm(number, now + if is_watched { 1 } else { self.heartbeat_ticks });
+        }
+        is_looked_at
+    }
+
+    fn come_up_live(&mut self, number: u32, cursor: u64) {
+        let now = self.wheel.now();
+        let one = &self.subscribers[number as usize];
         let has_everything = cursor == self.groups[one.group as usize].head;
         if one.leaves_at <= now {
             // What was acknowledged before it leaves is still delivered.
@@ -356,13 +367,17 @@ impl<S: Socket> Fanout<S> {
             None if one.expires_at != NEVER => StreamEnd::TokenExpired,
             None => StreamEnd::Aged,
         };
+        self.end_as(number, end);
+    }
+
+    fn end_as(&mut self, number: u32, end: StreamEnd) {
         let mut bytes = Vec::new();
         if end == StreamEnd::Drained {
             chunk::encode(&self.hub.farewell(), &mut bytes);
         }
         bytes.extend_from_slice(chunk::LAST_CHUNK);
         self.send_alone(number, &bytes.into());
-        self.close(number, end);
+        self.remove(number, end, false);
     }
 
     /// Sends somebody to whom nothing is to be sent before it a few bytes.

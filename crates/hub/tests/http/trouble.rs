@@ -2,14 +2,16 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use fanfare_hub::Hub;
+use fanfare_hub::{Hub, Revocation, Settings};
 use fanfare_log::{
     Append, AppendError, AppendOnce, Appended, CatchUp, Draft, Engine, Epoch, Frame, Id, MemoryLog, Place, Position,
     Retention, Timestamp, Visibility,
 };
 use http::StatusCode;
 
+use crate::application::application;
 use crate::running::Running;
 
 /// An engine whose sync fails when it is told to, and which refuses until it is repaired: as a log on a disk does.
@@ -150,6 +152,36 @@ async fn a_cursor_of_another_node_is_waited_for_and_what_can_not_be_told_is_503(
     assert_eq!(known.headers()["last-event-id"], "chosen");
     let unknown = hub.get("/events/a").header("Last-Event-ID", "e1-99").send().await.unwrap();
     assert_eq!(unknown.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// An engine whose log takes some seconds to have everything.
+#[derive(Debug)]
+struct Late(Arc<MemoryLog>);
+
+impl Engine for Late {
+    fn append(&self, batch: Vec<Draft>) -> Append<'_> {
+        fanfare_log::Log::store(&*self.0, batch, Place::Next)
+    }
+
+    fn catch_up(&self) -> CatchUp<'_> {
+        Box::pin(async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok(())
+        })
+    }
+}
+
+/// What passes while the log catches up is no time that comes on top of what somebody has.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_waited_for_does_not_outlast_its_access() {
+    let log = Arc::new(MemoryLog::new(Epoch(1), Retention::default()));
+    let mut settings = Settings::default();
+    settings.authorization = application(&Revocation::new());
+    let builder = Hub::builder().settings(settings).engine(Arc::new(Late(log.clone())), log);
+    let hub = Running::of(builder).await;
+    let subscribe = |cursor| hub.get("/events").header("x-user", "shorter").header("Last-Event-ID", cursor).send();
+    assert_eq!(subscribe("earliest").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(subscribe("e1-99").await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }
 
 #[tokio::test]

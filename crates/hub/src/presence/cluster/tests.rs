@@ -50,8 +50,13 @@ impl Node {
     }
 
     fn join(&mut self, bits: u128, selector: &str) {
+        self.join_with(bits, selector, None);
+    }
+
+    fn join_with(&mut self, bits: u128, selector: &str, payload: Option<&str>) {
         let selectors = std::iter::once(Arc::from(selector));
-        let subscriber = Arc::new(Subscriber::new(bits, selectors, None, Some(self.cluster.name.clone())));
+        let payload = payload.map(|text| serde_json::value::to_raw_value(text).unwrap().into());
+        let subscriber = Arc::new(Subscriber::new(bits, selectors, payload, Some(self.cluster.name.clone())));
         let number = self.roster.add(subscriber.clone()).unwrap();
         self.cluster.note(number, &subscriber, true);
         self.tell(vec![(subscriber.clone(), true)]);
@@ -354,6 +359,27 @@ fn whom_there_is_no_room_for_is_not_listed_and_the_list_says_so_until_there_is()
     assert_eq!(world.nodes[1].listed().len(), 40);
     assert!(!is_whole(&world));
     world.nodes[0].leave(40);
+    world.settle();
+    world.check();
+}
+
+/// An application may say more of a subscriber than a token could.
+#[test]
+fn whom_others_would_not_believe_keeps_nobody_else_from_them() {
+    let mut world = World::with(2, 1 << 20);
+    world.settle();
+    world.nodes[0].join(1, "a");
+    world.nodes[0].join_with(2, "a", Some(&"x".repeat(20_000)));
+    world.nodes[0].join(3, "a");
+    world.settle();
+    assert_eq!(world.nodes[1].listed().len(), 2);
+    let name = "n0".parse::<NodeName>().unwrap();
+    assert!(!world.nodes[1].cluster.nodes(world.now)[&name]);
+    // One that comes later reads pages.
+    world.nodes.push(Node::new(2, 1 << 20));
+    world.settle();
+    assert_eq!(world.nodes[2].listed().len(), 2);
+    world.nodes[0].leave(1);
     world.settle();
     world.check();
 }

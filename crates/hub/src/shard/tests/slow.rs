@@ -1,6 +1,7 @@
 //! Subscribers who do not take events as fast as they come, and what they have asked for.
 
 use super::*;
+use crate::limits::SLICE_READS_MAX;
 
 /// The data of the events that somebody received.
 fn received(one: &Seen) -> Vec<String> {
@@ -112,7 +113,26 @@ fn who_is_too_far_behind_is_cut_off_and_nobody_else() {
         let wire = model.seen[0].wire.0.borrow();
         assert!(wire.received.ends_with(b"\n\n\r\n0\r\n\r\n") && !wire.was_reset);
         drop(wire);
+        let told = "fanfare_ended_streams_total{reason=\"too_far_behind\"} 2\n";
+        assert!(model.hub.exposition().contains(told), "{}", model.hub.exposition());
         model.check(true);
+    });
+}
+
+/// Each look may read the log, so that others get their turn between some of them.
+#[test]
+fn a_crowd_is_looked_at_a_few_at_a_time() {
+    in_a_runtime(|| {
+        let mut model = model(SlowPolicy::Disconnect);
+        (0..100).for_each(|_| model.accept(1, 0, Since::Tail, HEAD.len() + 60));
+        (0..2).for_each(|_| model.publish(&[0], false, 10));
+        model.run_until_idle();
+        model.tick(1);
+        model.fanout.slice(SLICE_SENDS_MAX);
+        assert_eq!(model.fanout.due.len(), 100 - SLICE_READS_MAX);
+        model.run_until_idle();
+        assert!(model.seen.iter().all(|one| one.is_open));
+        model.check(false);
     });
 }
 
