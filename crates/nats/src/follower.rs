@@ -21,7 +21,7 @@ use crate::limits::{
     CHECK_INTERVAL, CONSUMER_IDLE, HEARTBEAT, MISSING_LOOKS, PULL_BYTES_MIN, PULL_EXPIRY, PULL_MESSAGES, RETRY_PAUSE,
     RETRY_PAUSE_MAX, STORING_BATCHES_MAX, STORING_BYTES_MAX,
 };
-use crate::link::payload_bytes_max;
+use crate::link::{connected, payload_bytes_max};
 use crate::sequence::{end_of, first_of, sequence_of};
 use crate::settings::Settings;
 use crate::status::Status;
@@ -73,15 +73,12 @@ impl Follower {
             pause = if moved { RETRY_PAUSE } else { (pause * 2).min(RETRY_PAUSE_MAX) };
             tracing::warn!("following the stream broke off, and is tried again: {}", told(&broken));
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            let mut status = self.status.subscribe();
-            // Fails with the engine alone, which ends this task.
-            let _ = status.wait_for(|status| status.is_connected).await;
+            connected(&self.context.client(), &self.status).await;
         }
     }
 
     async fn follow(&self, missing: &mut u32) -> Result<std::convert::Infallible, Broken> {
-        let mut status = self.status.subscribe();
-        let _ = status.wait_for(|status| status.is_connected).await;
+        connected(&self.context.client(), &self.status).await;
         let stream = self.stream(missing).await?;
         *missing = 0;
         let replicas = stream.cached_info().config.num_replicas;

@@ -44,6 +44,8 @@ mod limits;
 
 mod settings;
 
+mod certificates;
+
 mod sequence;
 
 mod batch;
@@ -68,6 +70,7 @@ mod engine;
 
 pub use batch::{Batch, Undecodable};
 pub use bus::Bus;
+pub use certificates::{ClientCertificate, UnusableFile};
 pub use engine::{NatsEngine, StartError};
 pub use settings::{Credentials, InvalidServers, InvalidStreamName, Servers, Settings, StreamName};
 pub use stream::Unfit;

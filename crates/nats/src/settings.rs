@@ -8,6 +8,8 @@ use std::sync::Arc;
 use async_nats::ServerAddr;
 use fanfare_log::{Retention, Timestamp};
 
+use crate::certificates::ClientCertificate;
+
 /// What an engine is told.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -16,8 +18,10 @@ pub struct Settings {
     pub servers: Servers,
     /// Who the node is. It wins over what the servers' URL says.
     pub credentials: Option<Credentials>,
-    /// Certificates (PEM) of those who sign the servers', beside the system's.
+    /// Certificates (PEM) of those who sign the servers', in place of those whom the system trusts.
     pub ca: Option<PathBuf>,
+    /// Who the node is to servers that ask for a certificate.
+    pub certificate: Option<ClientCertificate>,
     /// The stream, which is made if there is none.
     pub stream: StreamName,
     /// How many servers keep the stream. A new one is kept by one unless this says more; one that exists must have as many
@@ -33,7 +37,16 @@ impl Settings {
     /// Everything as it is by default.
     #[must_use]
     pub fn new(servers: Servers, retention: Retention, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        Self { servers, credentials: None, ca: None, stream: StreamName::default(), replicas: None, retention, clock }
+        Self {
+            servers,
+            credentials: None,
+            ca: None,
+            certificate: None,
+            stream: StreamName::default(),
+            replicas: None,
+            retention,
+            clock,
+        }
     }
 }
 
