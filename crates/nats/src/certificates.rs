@@ -9,7 +9,7 @@ use async_nats::rustls::pki_types::pem::{self, PemObject};
 use async_nats::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use async_nats::rustls::{self, ClientConfig, RootCertStore};
 
-use crate::settings::Settings;
+use crate::unusable_file::UnusableFile;
 
 /// Who a node is to servers that ask for a certificate (`verify` in the `tls` block of a server).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,52 +21,42 @@ pub struct ClientCertificate {
     pub key: PathBuf,
 }
 
-/// A file that is of no use.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {reason}", path.display())]
-pub struct UnusableFile {
-    path: PathBuf,
-    reason: String,
-    #[source]
-    cause: Option<io::Error>,
-}
-
-/// Reads what TLS will need.
-pub(crate) fn check(settings: &Settings) -> Result<(), UnusableFile> {
-    if let Some(ca) = &settings.ca {
+/// Reads what TLS will need: whom to trust, and the node's own certificate.
+///
+/// # Errors
+///
+/// [`UnusableFile`] for a file that can't be read, has nothing of use in it, or is not the key of the certificate.
+pub fn check_certificates(ca: Option<&Path>, own: Option<&ClientCertificate>) -> Result<(), UnusableFile> {
+    if let Some(ca) = ca {
         let mut roots = RootCertStore::empty();
         for certificate in certificates(ca)? {
-            roots.add(certificate).map_err(|error| unusable(ca, format!("it has no usable certificate: {error}")))?;
+            roots
+                .add(certificate)
+                .map_err(|error| UnusableFile::new(ca, format!("it has no usable certificate: {error}")))?;
         }
     }
-    let Some(ClientCertificate { certificate, key }) = &settings.certificate else { return Ok(()) };
+    let Some(ClientCertificate { certificate, key }) = own else { return Ok(()) };
     let chain = certificates(certificate)?;
     let found = PrivateKeyDer::from_pem_file(key).map_err(|error| unread(key, error, "no private key"))?;
     ClientConfig::builder()
         .with_root_certificates(RootCertStore::empty())
         .with_client_auth_cert(chain, found)
-        .map_err(|error| unusable(key, format!("it is not the key of {}: {error}", certificate.display())))?;
+        .map_err(|error| UnusableFile::new(key, format!("it is not the key of {}: {error}", certificate.display())))?;
     Ok(())
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, UnusableFile> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let found = read.map_err(|error| unread(path, error, "no certificate"))?;
-    if found.is_empty() { Err(unusable(path, "there is no certificate in it (PEM)".to_owned())) } else { Ok(found) }
+    if found.is_empty() { Err(UnusableFile::new(path, "there is no certificate in it (PEM)")) } else { Ok(found) }
 }
 
 fn unread(path: &Path, error: pem::Error, what: &str) -> UnusableFile {
     match error {
-        pem::Error::Io(cause) => {
-            UnusableFile { path: path.to_owned(), reason: "it can't be read".to_owned(), cause: Some(cause) }
-        }
+        pem::Error::Io(error) => UnusableFile::unread(path, error),
         // What the parser says may show a piece of a key.
-        _ => unusable(path, format!("there is {what} in it (PEM)")),
+        _ => UnusableFile::new(path, format!("there is {what} in it (PEM)")),
     }
-}
-
-fn unusable(path: &Path, reason: String) -> UnusableFile {
-    UnusableFile { path: path.to_owned(), reason, cause: None }
 }
 
 /// Whether a connection failed for TLS, which an error says at its end only.

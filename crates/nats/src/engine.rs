@@ -18,7 +18,6 @@ use tokio::time::timeout;
 
 use crate::batch::Batch;
 use crate::bus::Bus;
-use crate::certificates::UnusableFile;
 use crate::follower::Follower;
 use crate::limits::{APPEND_TIMEOUT, CATCH_UP_TIMEOUT, HEADERS_BYTES_MAX};
 use crate::link::{connect, payload_bytes_max};
@@ -27,6 +26,7 @@ use crate::sequence::{positions, sequence_of};
 use crate::settings::Settings;
 use crate::status::Status;
 use crate::stream::{StreamError, Unfit, find};
+use crate::unusable_file::UnusableFile;
 
 /// An [`Engine`] on a JetStream stream, which it follows into a local log.
 ///
@@ -270,6 +270,10 @@ impl Engine for NatsEngine {
         self.status.borrow().is_filling
     }
 
+    fn unreadable(&self) -> u64 {
+        self.status.borrow().unreadable
+    }
+
     fn unready(&self) -> Option<String> {
         self.status.borrow().unready()
     }
@@ -289,10 +293,7 @@ pub enum StartError {
     /// A server's address can't be.
     #[error("`{0}` is no address of a server: write it as HOST:PORT")]
     Address(String),
-    /// The credentials file can't be read as one.
-    #[error("the credentials are not those of a file that `nsc` writes")]
-    Credentials(#[source] std::io::Error),
-    /// A file that TLS needs is of no use.
+    /// A file with credentials or certificates is of no use.
     #[error(transparent)]
     File(#[from] UnusableFile),
     /// The servers do not know this node.

@@ -44,7 +44,11 @@ mod limits;
 
 mod settings;
 
+mod unusable_file;
+
 mod certificates;
+
+mod credentials_file;
 
 mod sequence;
 
@@ -70,7 +74,8 @@ mod engine;
 
 pub use batch::{Batch, Undecodable};
 pub use bus::Bus;
-pub use certificates::{ClientCertificate, UnusableFile};
+pub use certificates::{ClientCertificate, check_certificates};
 pub use engine::{NatsEngine, StartError};
 pub use settings::{Credentials, InvalidServers, InvalidStreamName, Servers, Settings, StreamName};
 pub use stream::Unfit;
+pub use unusable_file::UnusableFile;

@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::StartError;
-use crate::certificates::{self, is_of_tls};
+use crate::certificates::{check_certificates, is_of_tls};
+use crate::credentials_file;
 use crate::limits::{
     CHECK_INTERVAL, COMMANDS_MAX, CONNECT_ATTEMPTS, CONNECTION_TIMEOUT, INBOX_MESSAGES_MAX, PING_INTERVAL,
     PUBLISHES_MAX, REQUEST_TIMEOUT,
@@ -22,7 +23,9 @@ use crate::status::{Disconnection, Status};
 
 /// Connects. Where no server is there yet, the client goes on trying, and this returns at once.
 pub(crate) async fn connect(settings: &Settings, status: &watch::Sender<Status>) -> Result<Context, StartError> {
-    certificates::check(settings)?;
+    check_certificates(settings.ca.as_deref(), settings.certificate.as_ref())?;
+    let credentials = settings.credentials.as_ref().or(settings.servers.credentials.as_ref());
+    credentials.map_or(Ok(()), Credentials::check)?;
     let options = || options(settings, status);
     let addresses: Vec<ServerAddr> = settings
         .servers
@@ -31,14 +34,14 @@ pub(crate) async fn connect(settings: &Settings, status: &watch::Sender<Status>)
         .map(|address| address.parse().map_err(|_| StartError::Address(address.clone())))
         .collect::<Result<_, _>>()?;
     // The first attempt tells a mistake in the settings, which no waiting mends, from a server that is away.
-    let client = match first_attempts(&options, &addresses).await? {
+    let client = match first_attempts(&options, &addresses).await {
         Ok(client) => client,
         Err(error) => match final_error(settings, error) {
             Ok(refused) => return Err(refused),
             Err(error) => {
                 tracing::warn!(servers = %settings.servers, %error, "NATS is away: waiting for it");
                 status.send_modify(|status| status.disconnection = Some(Disconnection::Away(error.to_string())));
-                let connecting = options()?.retry_on_initial_connect().connect(addresses).await;
+                let connecting = options().retry_on_initial_connect().connect(addresses).await;
                 connecting.map_err(|error| StartError::Refused(settings.servers.to_string(), error))?
             }
         },
@@ -49,9 +52,17 @@ pub(crate) async fn connect(settings: &Settings, status: &watch::Sender<Status>)
     Ok(ContextBuilder::new().timeout(REQUEST_TIMEOUT).max_ack_inflight(PUBLISHES_MAX).build(client))
 }
 
-fn options(settings: &Settings, status: &watch::Sender<Status>) -> Result<ConnectOptions, StartError> {
+fn options(settings: &Settings, status: &watch::Sender<Status>) -> ConnectOptions {
     let (status, attempts) = (status.clone(), status.clone());
-    let mut options = ConnectOptions::new()
+    let options = match settings.credentials.clone().or_else(|| settings.servers.credentials.clone()) {
+        None => ConnectOptions::new(),
+        Some(Credentials::Password(user, password)) => ConnectOptions::with_user_and_password(user, password),
+        Some(Credentials::Token(token)) => ConnectOptions::with_token(token),
+        Some(Credentials::File(path)) => {
+            ConnectOptions::with_auth_callback(move |nonce| credentials_file::answer(path.clone(), nonce))
+        }
+    };
+    let mut options = options
         .name("fanfare")
         .require_tls(settings.servers.is_tls)
         .request_timeout(Some(REQUEST_TIMEOUT))
@@ -76,28 +87,23 @@ fn options(settings: &Settings, status: &watch::Sender<Status>) -> Result<Connec
     if let Some(own) = &settings.certificate {
         options = options.add_client_certificate(own.certificate.clone(), own.key.clone());
     }
-    Ok(match settings.credentials.clone().or_else(|| settings.servers.credentials.clone()) {
-        None => options,
-        Some(Credentials::Password(user, password)) => options.user_and_password(user, password),
-        Some(Credentials::Token(token)) => options.token(token),
-        Some(Credentials::File(text)) => options.credentials(&text).map_err(StartError::Credentials)?,
-    })
+    options
 }
 
 /// The first attempt, and some more where a server cut the connection without a word: one that refuses a certificate
 /// says so after its side of the handshake, and what we have sent by then may have the word thrown away.
 async fn first_attempts(
-    options: &impl Fn() -> Result<ConnectOptions, StartError>,
+    options: &impl Fn() -> ConnectOptions,
     addresses: &[ServerAddr],
-) -> Result<Result<Client, ConnectError>, StartError> {
-    let mut outcome = options()?.connect(addresses.to_vec()).await;
+) -> Result<Client, ConnectError> {
+    let mut outcome = options().connect(addresses.to_vec()).await;
     for _ in 1..CONNECT_ATTEMPTS {
         match &outcome {
-            Err(error) if is_cut(error) => outcome = options()?.connect(addresses.to_vec()).await,
+            Err(error) if is_cut(error) => outcome = options().connect(addresses.to_vec()).await,
             _ => break,
         }
     }
-    Ok(outcome)
+    outcome
 }
 
 fn is_cut(error: &ConnectError) -> bool {

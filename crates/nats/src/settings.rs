@@ -9,6 +9,8 @@ use async_nats::ServerAddr;
 use fanfare_log::{Retention, Timestamp};
 
 use crate::certificates::ClientCertificate;
+use crate::credentials_file::CredentialsFile;
+use crate::unusable_file::UnusableFile;
 
 /// What an engine is told.
 #[derive(Clone)]
@@ -70,8 +72,22 @@ pub enum Credentials {
     Password(String, String),
     /// A token.
     Token(String),
-    /// The text of a credentials file, as `nsc` writes it.
-    File(String),
+    /// A credentials file, as `nsc` writes it. It is read for each connection.
+    File(PathBuf),
+}
+
+impl Credentials {
+    /// Looks whether a credentials file can be used.
+    ///
+    /// # Errors
+    ///
+    /// [`UnusableFile`] if it can't be read, or is none.
+    pub fn check(&self) -> Result<(), UnusableFile> {
+        match self {
+            Self::File(path) => CredentialsFile::read(path).map(drop),
+            Self::Password(..) | Self::Token(_) => Ok(()),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -79,7 +95,7 @@ impl fmt::Debug for Credentials {
         match self {
             Self::Password(user, _) => f.debug_tuple("Password").field(user).field(&"…").finish(),
             Self::Token(_) => f.write_str("Token(…)"),
-            Self::File(_) => f.write_str("File(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
         }
     }
 }

@@ -24,6 +24,8 @@ pub(crate) struct Status {
     pub(crate) is_filling: bool,
     /// Why following does not go on, for an operator.
     pub(crate) trouble: Option<String>,
+    /// Messages of the stream that were passed over because they are no batches.
+    pub(crate) unreadable: u64,
     /// Set by a publisher that was given a sequence which was given before.
     pub(crate) is_doubted: bool,
 }
@@ -49,6 +51,7 @@ impl Status {
             target: 0,
             is_filling: true,
             trouble: None,
+            unreadable: 0,
             is_doubted: false,
         }
     }
