@@ -1,12 +1,15 @@
 //! Who makes the order: the hub alone, or NATS for many.
 
+use std::error::Error;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use fanfare_hub::{Clock, HubBuilder, Neighbours, NodeId, Receiving, Sending, SystemClock};
 use fanfare_log::{Log, Retention};
-use fanfare_nats::{Bus, Credentials, NatsEngine, Servers, Settings, StartError, StreamName};
+use fanfare_nats::{
+    Bus, ClientCertificate, Credentials, NatsEngine, Servers, Settings, StartError, StreamName, check_certificates,
+};
 
 use crate::Failure;
 use crate::options::Said;
@@ -18,6 +21,7 @@ pub(crate) struct EngineSettings {
     servers: Servers,
     credentials: Option<Credentials>,
     ca: Option<PathBuf>,
+    certificate: Option<ClientCertificate>,
     stream: StreamName,
     replicas: Option<usize>,
 }
@@ -38,18 +42,23 @@ impl EngineSettings {
                 Some(Credentials::Password(user.to_owned(), text("--engine-password", password)?))
             }
             (None, None, Some(token), None) => Some(Credentials::Token(text("--engine-token", token)?)),
-            (None, None, None, Some(path)) => {
-                let read = std::fs::read_to_string(path);
-                let read = read.map_err(|error| usage("--engine-creds", &format!("{}: {error}", path.display())))?;
-                Some(Credentials::File(read))
-            }
+            (None, None, None, Some(path)) => Some(Credentials::File(path.clone())),
             (None, Some(_), ..) | (Some(_), None, ..) => {
                 return Err(Failure::usage("--engine-user and --engine-password go together").into());
             }
             _ => return Err(Failure::usage("give the engine one of a user, a token and a credentials file").into()),
         };
-        let ca = said.ca.cloned();
-        Ok(Self { servers, credentials, ca, stream: stream.unwrap_or_default(), replicas: said.replicas })
+        let certificate = match (said.cert.cloned(), said.key.cloned()) {
+            (None, None) => None,
+            (Some(certificate), Some(key)) => Some(ClientCertificate { certificate, key }),
+            _ => return Err(Failure::usage("--engine-cert and --engine-key go together").into()),
+        };
+        let unusable = |flag: &'static str| move |error| usage(flag, &told(&error));
+        credentials.as_ref().map_or(Ok(()), Credentials::check).map_err(unusable("--engine-creds"))?;
+        let checked = check_certificates(said.ca.map(PathBuf::as_path), certificate.as_ref());
+        checked.map_err(unusable("the engine's TLS"))?;
+        let (ca, stream) = (said.ca.cloned(), stream.unwrap_or_default());
+        Ok(Self { servers, credentials, ca, certificate, stream, replicas: said.replicas })
     }
 
     /// Starts it on `log`, in which it keeps what it follows, for a hub that speaks with others of its
@@ -63,6 +72,7 @@ impl EngineSettings {
         let mut settings = Settings::new(self.servers.clone(), retention, Arc::new(|| SystemClock.now()));
         settings.credentials.clone_from(&self.credentials);
         settings.ca.clone_from(&self.ca);
+        settings.certificate.clone_from(&self.certificate);
         settings.stream = self.stream.clone();
         settings.replicas = self.replicas;
         let started = async {
@@ -79,13 +89,23 @@ impl EngineSettings {
                     None => builder,
                 })
             }
-            Err(error @ StartError::Refused(..)) => {
-                let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-                Err(Failure::refused(format!("{error}{cause}")).into())
+            Err(error) => {
+                let text = told(&error);
+                Err(match error {
+                    StartError::Refused(..) | StartError::Tls(..) | StartError::NoJetStream(..) => {
+                        Failure::refused(text).into()
+                    }
+                    _ => Failure::usage(text).into(),
+                })
             }
-            Err(error) => Err(Failure::usage(error.to_string()).into()),
         }
     }
+}
+
+/// An error with its cause.
+fn told(error: &dyn Error) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}")
 }
 
 /// The hubs on the same stream.

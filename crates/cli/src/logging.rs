@@ -16,9 +16,13 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// What is told where nobody says what. NATS' client repeats with each attempt, at the level of an error, what the engine
+/// says once.
+const DEFAULT: &str = "info,async_nats=off";
+
 /// Starts the log. `FANFARE_LOG` says of what: a level, or levels by part as `tracing` has them.
 pub(crate) fn start(format: LogFormat) {
-    let filter = EnvFilter::new(std::env::var("FANFARE_LOG").unwrap_or_else(|_| "info".to_owned()));
+    let filter = EnvFilter::new(std::env::var("FANFARE_LOG").unwrap_or_else(|_| DEFAULT.to_owned()));
     let has_colours = format == LogFormat::Text
         && io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());

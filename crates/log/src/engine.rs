@@ -47,6 +47,12 @@ pub trait Engine: Debug + Send + Sync {
         false
     }
 
+    /// How many entries of the order were passed over since the start because they could not be read as events. An engine
+    /// of this process alone has none.
+    fn unreadable(&self) -> u64 {
+        0
+    }
+
     /// Why it can't take events now, in words for an operator. `None` if it is ready.
     fn unready(&self) -> Option<String> {
         None

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{Error as JetStreamError, ErrorCode};
@@ -26,6 +26,7 @@ use crate::sequence::{positions, sequence_of};
 use crate::settings::Settings;
 use crate::status::Status;
 use crate::stream::{StreamError, Unfit, find};
+use crate::unusable_file::UnusableFile;
 
 /// An [`Engine`] on a JetStream stream, which it follows into a local log.
 ///
@@ -54,10 +55,14 @@ impl NatsEngine {
     pub async fn start(settings: Settings, log: Arc<dyn Log>) -> Result<Self, StartError> {
         let status = watch::Sender::new(Status::new(sequence_of(log.span().tail)));
         let context = connect(&settings, &status).await?;
-        if status.borrow().is_connected
-            && let Err(StreamError::Unfit(unfit)) = find(&context, &settings).await
-        {
-            return Err(StartError::Unfit(unfit));
+        if status.borrow().is_connected {
+            match find(&context, &settings).await {
+                Err(StreamError::Unfit(unfit)) => return Err(StartError::Unfit(unfit)),
+                Err(StreamError::Get(error)) if has_no_jetstream(&error) => {
+                    return Err(StartError::NoJetStream(settings.servers.to_string(), error));
+                }
+                _ => {}
+            }
         }
         let (stream, subject) = (settings.stream.as_str().to_owned(), settings.stream.subject());
         let asks = watch::Sender::new(0);
@@ -205,6 +210,11 @@ struct Known {
     taken: u64,
 }
 
+fn has_no_jetstream(error: &GetStreamError) -> bool {
+    let is_not_enabled = [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
+    matches!(error.kind(), GetStreamErrorKind::JetStream(cause) if is_not_enabled.contains(&cause.error_code()))
+}
+
 /// What became of a batch for which NATS sent an error in place of an acknowledgement, or nothing.
 fn refused(error: PublishError) -> AppendError {
     let code =
@@ -260,6 +270,10 @@ impl Engine for NatsEngine {
         self.status.borrow().is_filling
     }
 
+    fn unreadable(&self) -> u64 {
+        self.status.borrow().unreadable
+    }
+
     fn unready(&self) -> Option<String> {
         self.status.borrow().unready()
     }
@@ -279,12 +293,20 @@ pub enum StartError {
     /// A server's address can't be.
     #[error("`{0}` is no address of a server: write it as HOST:PORT")]
     Address(String),
-    /// The credentials file can't be read as one.
-    #[error("the credentials are not those of a file that `nsc` writes")]
-    Credentials(#[source] std::io::Error),
-    /// The servers refuse this node, or can't be spoken to.
-    #[error("{0} refuses this node: look at the credentials and at tls:// in place of nats://")]
+    /// A file with credentials or certificates is of no use.
+    #[error(transparent)]
+    File(#[from] UnusableFile),
+    /// The servers do not know this node.
+    #[error("{0} does not let this node in: look at the user and password, the token or the credentials file")]
     Refused(String, #[source] async_nats::ConnectError),
+    /// The servers and this node do not trust each other's certificates, or only one of them wants TLS.
+    #[error(
+        "{0} and this node can't agree on TLS: look at the CA, the client certificate, and at tls:// against nats://"
+    )]
+    Tls(String, #[source] async_nats::ConnectError),
+    /// The account has no JetStream.
+    #[error("{0} has no JetStream for this node: add `jetstream: enabled` to its account")]
+    NoJetStream(String, #[source] GetStreamError),
     /// There is nothing to be heard from the other nodes.
     #[error("the other nodes can't be heard")]
     Bus(#[source] async_nats::SubscribeError),

@@ -15,13 +15,13 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::agreement::{AgreeError, Agreed, Parties};
-use crate::batch::Batch;
+use crate::batch::{Batch, Undecodable};
 use crate::epoch::EpochBucket;
 use crate::limits::{
     CHECK_INTERVAL, CONSUMER_IDLE, HEARTBEAT, MISSING_LOOKS, PULL_BYTES_MIN, PULL_EXPIRY, PULL_MESSAGES, RETRY_PAUSE,
     RETRY_PAUSE_MAX, STORING_BATCHES_MAX, STORING_BYTES_MAX,
 };
-use crate::link::payload_bytes_max;
+use crate::link::{connected, payload_bytes_max};
 use crate::sequence::{end_of, first_of, sequence_of};
 use crate::settings::Settings;
 use crate::status::Status;
@@ -73,15 +73,12 @@ impl Follower {
             pause = if moved { RETRY_PAUSE } else { (pause * 2).min(RETRY_PAUSE_MAX) };
             tracing::warn!("following the stream broke off, and is tried again: {}", told(&broken));
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
-            let mut status = self.status.subscribe();
-            // Fails with the engine alone, which ends this task.
-            let _ = status.wait_for(|status| status.is_connected).await;
+            connected(&self.context.client(), &self.status).await;
         }
     }
 
     async fn follow(&self, missing: &mut u32) -> Result<std::convert::Infallible, Broken> {
-        let mut status = self.status.subscribe();
-        let _ = status.wait_for(|status| status.is_connected).await;
+        connected(&self.context.client(), &self.status).await;
         let stream = self.stream(missing).await?;
         *missing = 0;
         let replicas = stream.cached_info().config.num_replicas;
@@ -199,6 +196,8 @@ struct Session<'a> {
     storing_bytes: usize,
     /// Where the stream was at the last look, and what had come by then.
     looked: (u64, u64),
+    /// Messages that are no batches, since the last look: how many, and the last of them.
+    passed_over: Option<(u64, u64, Undecodable)>,
     /// A message says that there is a later epoch: the next look comes at once.
     is_hinted: bool,
 }
@@ -224,6 +223,7 @@ impl<'a> Session<'a> {
             storing: VecDeque::new(),
             storing_bytes: 0,
             looked: (0, start - 1),
+            passed_over: None,
             is_hinted: false,
         }
     }
@@ -254,6 +254,7 @@ impl<'a> Session<'a> {
                     None => return Err(Broken::Lost),
                 },
                 _ = ticks.tick(), if look.is_none() => {
+                    self.tell_passed_over();
                     let followed = self.follower.status.borrow().followed;
                     let (follower, agreed) = (self.follower, self.agreed);
                     look = Some(Box::pin(async move {
@@ -296,7 +297,7 @@ impl<'a> Session<'a> {
         let batch = match Batch::decode(&message.payload) {
             Ok(batch) => Some(batch),
             Err(error) => {
-                tracing::error!(sequence, %error, "a message of the stream is passed over");
+                self.pass_over(sequence, error);
                 None
             }
         };
@@ -318,6 +319,23 @@ impl<'a> Session<'a> {
         self.storing_bytes += bytes;
         self.storing.push_back(Storing { sequence, bytes, append });
         Ok(())
+    }
+
+    /// Counts a message that is no batch. What is wrong is said with the next look, once for all of them: whoever has the
+    /// subject by mistake may publish thousands a second.
+    fn pass_over(&mut self, sequence: u64, error: Undecodable) {
+        let count = self.passed_over.map_or(0, |(count, ..)| count) + 1;
+        self.passed_over = Some((count, sequence, error));
+        self.follower.status.send_if_modified(|status| {
+            status.unreadable += 1;
+            false
+        });
+    }
+
+    fn tell_passed_over(&mut self) {
+        if let Some((count, sequence, error)) = self.passed_over.take() {
+            tracing::error!(count, sequence, %error, "messages of the stream were passed over: this is the last of them");
+        }
     }
 
     fn append(&mut self, epoch: Epoch, sequence: u64, batch: Batch) -> Option<Append<'a>> {

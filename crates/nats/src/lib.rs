@@ -44,6 +44,12 @@ mod limits;
 
 mod settings;
 
+mod unusable_file;
+
+mod certificates;
+
+mod credentials_file;
+
 mod sequence;
 
 mod batch;
@@ -68,6 +74,8 @@ mod engine;
 
 pub use batch::{Batch, Undecodable};
 pub use bus::Bus;
+pub use certificates::{ClientCertificate, check_certificates};
 pub use engine::{NatsEngine, StartError};
 pub use settings::{Credentials, InvalidServers, InvalidStreamName, Servers, Settings, StreamName};
 pub use stream::Unfit;
+pub use unusable_file::UnusableFile;

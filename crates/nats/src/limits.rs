@@ -9,6 +9,23 @@ pub(crate) const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a subscriber waits until its cursor can be judged: as above, and most proxies give an answer 30 seconds.
 pub(crate) const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long one server may take to let a node in.
+pub(crate) const CONNECTION_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Attempts at a server that cuts the first connection without a word, before it is taken for one that is away.
+pub(crate) const CONNECT_ATTEMPTS: u32 = 3;
+
+/// A connection over which nothing comes is given up after two of these without an answer.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What waits to be written to the connection, mostly publishes: with the largest payload that a server takes unless it
+/// is told otherwise, 1 MiB, it is 256 MiB while a connection hangs. More gains nothing.
+pub(crate) const COMMANDS_MAX: usize = 256;
+
+/// Messages that came for one subscription and wait to be taken. What is asked for of the stream is less; of what other
+/// nodes say, the rest is dropped, and found missing by its number.
+pub(crate) const INBOX_MESSAGES_MAX: usize = 8192;
+
 /// How long one request to JetStream may take: less than a publish, which may have to wait for it.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(4);
 

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use async_nats::ServerAddr;
 use fanfare_log::{Retention, Timestamp};
 
+use crate::certificates::ClientCertificate;
+use crate::credentials_file::CredentialsFile;
+use crate::unusable_file::UnusableFile;
+
 /// What an engine is told.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -16,8 +20,10 @@ pub struct Settings {
     pub servers: Servers,
     /// Who the node is. It wins over what the servers' URL says.
     pub credentials: Option<Credentials>,
-    /// Certificates (PEM) of those who sign the servers', beside the system's.
+    /// Certificates (PEM) of those who sign the servers', in place of those whom the system trusts.
     pub ca: Option<PathBuf>,
+    /// Who the node is to servers that ask for a certificate.
+    pub certificate: Option<ClientCertificate>,
     /// The stream, which is made if there is none.
     pub stream: StreamName,
     /// How many servers keep the stream. A new one is kept by one unless this says more; one that exists must have as many
@@ -33,7 +39,16 @@ impl Settings {
     /// Everything as it is by default.
     #[must_use]
     pub fn new(servers: Servers, retention: Retention, clock: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Self {
-        Self { servers, credentials: None, ca: None, stream: StreamName::default(), replicas: None, retention, clock }
+        Self {
+            servers,
+            credentials: None,
+            ca: None,
+            certificate: None,
+            stream: StreamName::default(),
+            replicas: None,
+            retention,
+            clock,
+        }
     }
 }
 
@@ -57,8 +72,22 @@ pub enum Credentials {
     Password(String, String),
     /// A token.
     Token(String),
-    /// The text of a credentials file, as `nsc` writes it.
-    File(String),
+    /// A credentials file, as `nsc` writes it. It is read for each connection.
+    File(PathBuf),
+}
+
+impl Credentials {
+    /// Looks whether a credentials file can be used.
+    ///
+    /// # Errors
+    ///
+    /// [`UnusableFile`] if it can't be read, or is none.
+    pub fn check(&self) -> Result<(), UnusableFile> {
+        match self {
+            Self::File(path) => CredentialsFile::read(path).map(drop),
+            Self::Password(..) | Self::Token(_) => Ok(()),
+        }
+    }
 }
 
 impl fmt::Debug for Credentials {
@@ -66,7 +95,7 @@ impl fmt::Debug for Credentials {
         match self {
             Self::Password(user, _) => f.debug_tuple("Password").field(user).field(&"…").finish(),
             Self::Token(_) => f.write_str("Token(…)"),
-            Self::File(_) => f.write_str("File(…)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
         }
     }
 }

@@ -7,6 +7,8 @@ use fanfare_log::Epoch;
 pub(crate) struct Status {
     /// Whether there is a connection to a server.
     pub(crate) is_connected: bool,
+    /// Why there is none, as far as it is known.
+    pub(crate) disconnection: Option<Disconnection>,
     /// The epoch that this node has agreed on with the stream as it is now. `None` while that is in doubt: nothing gets a
     /// position then.
     pub(crate) epoch: Option<Epoch>,
@@ -22,14 +24,26 @@ pub(crate) struct Status {
     pub(crate) is_filling: bool,
     /// Why following does not go on, for an operator.
     pub(crate) trouble: Option<String>,
+    /// Messages of the stream that were passed over because they are no batches.
+    pub(crate) unreadable: u64,
     /// Set by a publisher that was given a sequence which was given before.
     pub(crate) is_doubted: bool,
+}
+
+/// What the attempts to connect came to, a server each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Disconnection {
+    /// The network, or TLS.
+    Away(String),
+    /// A server did not want this node.
+    Refused(String),
 }
 
 impl Status {
     pub(crate) fn new(followed: u64) -> Self {
         Self {
             is_connected: false,
+            disconnection: None,
             epoch: None,
             agreements: 0,
             followed,
@@ -37,8 +51,13 @@ impl Status {
             target: 0,
             is_filling: true,
             trouble: None,
+            unreadable: 0,
             is_doubted: false,
         }
+    }
+
+    pub(crate) fn connect(&mut self) {
+        (self.is_connected, self.disconnection) = (true, None);
     }
 
     /// The highest sequence that this node knows to be taken.
@@ -49,7 +68,14 @@ impl Status {
     /// Why the node is not ready, if it is not.
     pub(crate) fn unready(&self) -> Option<String> {
         if !self.is_connected {
-            return Some("NATS is away: publishing waits for it, and subscribers keep what they have".to_owned());
+            let why = match &self.disconnection {
+                None => "NATS is away".to_owned(),
+                Some(Disconnection::Away(said)) => format!("NATS is away ({said})"),
+                Some(Disconnection::Refused(said)) => {
+                    format!("NATS does not let this node in ({said}): look at its credentials and certificates")
+                }
+            };
+            return Some(format!("{why}. Publishing waits, and subscribers keep what they have"));
         }
         if let Some(trouble) = &self.trouble {
             return Some(trouble.clone());
@@ -74,7 +100,11 @@ mod tests {
             assert_eq!(unready.is_some(), expected.is_some(), "{unready:?}");
             assert!(unready.unwrap_or_default().contains(expected.unwrap_or_default()));
         };
-        check(&status, Some("NATS is away"));
+        check(&status, Some("NATS is away. "));
+        status.disconnection = Some(Disconnection::Away("a:1: refused".to_owned()));
+        check(&status, Some("NATS is away (a:1: refused). "));
+        status.disconnection = Some(Disconnection::Refused("a:1: authorization violation".to_owned()));
+        check(&status, Some("does not let this node in (a:1: authorization violation): look at"));
         status.is_connected = true;
         check(&status, Some("catching up"));
         (status.epoch, status.target) = (Some(Epoch(1)), 10);

@@ -42,9 +42,17 @@ pub(crate) struct EngineOptions {
     #[arg(long, env = "FANFARE_ENGINE_CREDS", value_name = "FILE")]
     engine_creds: Option<PathBuf>,
 
-    /// Who signs the certificates of NATS (PEM), beside those whom the system trusts
+    /// Who signs the certificates of NATS (PEM), in place of those whom the system trusts
     #[arg(long, env = "FANFARE_ENGINE_CA", value_name = "FILE")]
     engine_ca: Option<PathBuf>,
+
+    /// The certificate that this hub shows to NATS (PEM)
+    #[arg(long, env = "FANFARE_ENGINE_CERT", value_name = "FILE")]
+    engine_cert: Option<PathBuf>,
+
+    /// The key of that certificate (PEM)
+    #[arg(long, env = "FANFARE_ENGINE_KEY", value_name = "FILE")]
+    engine_key: Option<PathBuf>,
 }
 
 impl EngineOptions {
@@ -58,6 +66,8 @@ impl EngineOptions {
             engine_token: self.engine_token.or(file.engine_token),
             engine_creds: self.engine_creds.or(file.engine_creds),
             engine_ca: self.engine_ca.or(file.engine_ca),
+            engine_cert: self.engine_cert.or(file.engine_cert),
+            engine_key: self.engine_key.or(file.engine_key),
         }
     }
 
@@ -75,6 +85,8 @@ impl EngineOptions {
                 self.engine_token.is_some(),
                 self.engine_creds.is_some(),
                 self.engine_ca.is_some(),
+                self.engine_cert.is_some(),
+                self.engine_key.is_some(),
             ];
             let alone = said.contains(&true);
             return if alone {
@@ -92,6 +104,8 @@ impl EngineOptions {
             token: self.engine_token.as_ref(),
             creds: self.engine_creds.as_ref(),
             ca: self.engine_ca.as_ref(),
+            cert: self.engine_cert.as_ref(),
+            key: self.engine_key.as_ref(),
         };
         EngineSettings::of(&said).map(Some)
     }
@@ -109,4 +123,6 @@ pub(crate) struct Said<'a> {
     pub(crate) token: Option<&'a Secret>,
     pub(crate) creds: Option<&'a PathBuf>,
     pub(crate) ca: Option<&'a PathBuf>,
+    pub(crate) cert: Option<&'a PathBuf>,
+    pub(crate) key: Option<&'a PathBuf>,
 }

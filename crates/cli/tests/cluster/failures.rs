@@ -57,6 +57,29 @@ async fn servers_of_nats_that_are_killed_cost_nothing_acknowledged() {
     load.finish("a follower and the leader killed").await;
 }
 
+/// The same with a crowd. What is waited for is events and not time, so that a slow machine has as many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_hops_between_hubs_misses_nothing_while_servers_are_killed() {
+    let mut servers = Servers::three();
+    let hubs = Arc::new(Hubs::start(&vec![servers.url(); 2], &["--engine-replicas", "3"]));
+    hubs.all_ready().await;
+    let load = Load::crowd(&hubs);
+    load.more(600).await;
+    let leader = settled_leader(&servers).await;
+    servers.kill(leader);
+    load.more(600).await;
+    servers.begin(leader);
+    hubs.all_ready().await;
+    load.more(600).await;
+    let follower = (settled_leader(&servers).await + 1) % 3;
+    servers.kill(follower);
+    load.more(600).await;
+    servers.begin(follower);
+    hubs.all_ready().await;
+    load.more(600).await;
+    load.finish("a crowd, the leader and a follower killed").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn all_of_nats_stops_and_comes_back() {
     let mut servers = Servers::three();

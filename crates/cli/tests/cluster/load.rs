@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -8,6 +9,7 @@ use tokio::task::JoinSet;
 use crate::hubs::Hubs;
 use crate::publishers::{Published, publish, publish_last};
 use crate::subscribers::{Seen, hop};
+use crate::until;
 
 /// Publishers and hopping subscribers at work.
 pub(crate) struct Load {
@@ -15,23 +17,41 @@ pub(crate) struct Load {
     publishers: JoinSet<Published>,
     subscribers: JoinSet<Seen>,
     stop: watch::Sender<bool>,
+    acknowledged: Arc<AtomicUsize>,
     begun: Instant,
 }
 
 const LAST: &str = "the last one";
 
 impl Load {
+    /// A few of each.
     pub(crate) fn start(hubs: &Arc<Hubs>) -> Self {
-        let stop = watch::Sender::new(false);
-        let mut publishers = JoinSet::new();
-        for (name, is_keyed) in [("keyed 1", true), ("keyed 2", true), ("once 1", false), ("once 2", false)] {
-            publishers.spawn(publish(hubs.clone(), name.to_owned(), is_keyed, stop.subscribe()));
+        Self::of(hubs, 4, 6)
+    }
+
+    /// As many as two processors drive in a test: half of the publishers have keys.
+    pub(crate) fn crowd(hubs: &Arc<Hubs>) -> Self {
+        Self::of(hubs, 12, 40)
+    }
+
+    fn of(hubs: &Arc<Hubs>, publisher_count: usize, subscriber_count: usize) -> Self {
+        let (stop, acknowledged) = (watch::Sender::new(false), Arc::new(AtomicUsize::new(0)));
+        let (mut publishers, mut subscribers) = (JoinSet::new(), JoinSet::new());
+        for number in 0..publisher_count {
+            let is_keyed = number % 2 == 0;
+            let name = format!("{} {number}", if is_keyed { "keyed" } else { "once" });
+            publishers.spawn(publish(hubs.clone(), name, is_keyed, acknowledged.clone(), stop.subscribe()));
         }
-        let mut subscribers = JoinSet::new();
-        for _ in 0..6 {
+        for _ in 0..subscriber_count {
             subscribers.spawn(hop(hubs.clone(), LAST));
         }
-        Self { hubs: hubs.clone(), publishers, subscribers, stop, begun: Instant::now() }
+        Self { hubs: hubs.clone(), publishers, subscribers, stop, acknowledged, begun: Instant::now() }
+    }
+
+    /// Waits until so many more events were acknowledged.
+    pub(crate) async fn more(&self, events: usize) {
+        let enough = self.acknowledged.load(Ordering::Relaxed) + events;
+        until("more is acknowledged", async || self.acknowledged.load(Ordering::Relaxed) >= enough).await;
     }
 
     /// Ends the load, and compares what came with what was acknowledged.

@@ -33,6 +33,15 @@ mod load;
 /// What goes wrong.
 mod failures;
 
+/// Operators, accounts and users of NATS.
+mod accounts;
+
+/// Certificates of servers and of hubs.
+mod certificates;
+
+/// Who is let in, who is not, and what is said.
+mod access;
+
 /// Who is subscribed, across hubs.
 mod presence;
 

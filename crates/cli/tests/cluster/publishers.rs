@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -31,7 +32,13 @@ impl Published {
 
 /// Publishes until told to stop, each event through a random hub. With `keyed` it tries every event until it is
 /// acknowledged, with an idempotency key; else once.
-pub(crate) async fn publish(hubs: Arc<Hubs>, name: String, is_keyed: bool, stop: watch::Receiver<bool>) -> Published {
+pub(crate) async fn publish(
+    hubs: Arc<Hubs>,
+    name: String,
+    is_keyed: bool,
+    acknowledged: Arc<AtomicUsize>,
+    stop: watch::Receiver<bool>,
+) -> Published {
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     let mut published = Published::default();
     for n in 0_u64.. {
@@ -44,6 +51,7 @@ pub(crate) async fn publish(hubs: Arc<Hubs>, name: String, is_keyed: bool, stop:
             match send(&client, &hubs, &data, key).await {
                 Outcome::Acknowledged(id) => {
                     published.acknowledged.insert(data.clone(), id);
+                    acknowledged.fetch_add(1, Ordering::Relaxed);
                     break;
                 }
                 _ if is_keyed => {

@@ -8,7 +8,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use crate::running::{Ended, fanfare, run};
 
 /// Keys that mean nothing alone, with those that they need.
-const COMPANIONS: [(&str, &[&str]); 11] = [
+const COMPANIONS: [(&str, &[&str]); 13] = [
     ("publisher_alg", &["publisher_key"]),
     ("subscriber_alg", &["subscriber_key"]),
     ("tls_cert", &["tls_key"]),
@@ -20,6 +20,8 @@ const COMPANIONS: [(&str, &[&str]); 11] = [
     ("engine_token", &["engine"]),
     ("engine_creds", &["engine"]),
     ("engine_ca", &["engine"]),
+    ("engine_cert", &["engine", "engine_key"]),
+    ("engine_key", &["engine", "engine_cert"]),
 ];
 
 fn example() -> String {
@@ -69,10 +71,14 @@ fn each_key_of_the_example_is_taken_as_it_stands_there() {
     let folder = tempfile::tempdir().unwrap();
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     fs::write(folder.path().join("secret"), "0123456789abcdef0123456789abcdef").unwrap();
-    // A file holds what the key it is for needs: a certificate, and its own key.
-    fs::write(folder.path().join("fanfare.pem"), cert.pem() + &signing_key.serialize_pem()).unwrap();
+    // A file holds what the key it is for needs: a certificate, and its own key, or who a hub is to NATS.
+    let certificate = cert.pem() + &signing_key.serialize_pem();
+    let seed = nkeys::KeyPair::new_user().seed().unwrap();
+    let credentials = format!("-----BEGIN NATS USER JWT-----\na.b.c\n-----BEGIN USER NKEY SEED-----\n{seed}\n");
     let (text, file) = (example(), folder.path().join("fanfare.toml"));
     for key in text.lines().filter_map(commented) {
+        let sample = if key == "engine_creds" { &credentials } else { &certificate };
+        fs::write(folder.path().join("fanfare.pem"), sample).unwrap();
         let companions = COMPANIONS.iter().find(|(name, _)| *name == key).map_or(&[][..], |(_, companions)| companions);
         let is_wanted = |line: &str| commented(line).is_some_and(|name| name == key || companions.contains(&name));
         let lines = text.lines().map(|line| if is_wanted(line) { &line[1..] } else { line });

@@ -67,6 +67,13 @@ impl Hub {
             "1 if the engine takes events, 0 if not: the log says why",
             gauge(u64::from(self.shared.engine.unready().is_none())),
         );
+        let unreadable = Counter::<u64>::default();
+        unreadable.inc_by(self.shared.engine.unreadable());
+        hub.register(
+            "engine_unreadable_messages",
+            "Messages of the engine that are no events and were passed over: the log says why",
+            unreadable,
+        );
     }
 }
 

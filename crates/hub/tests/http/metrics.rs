@@ -212,6 +212,7 @@ async fn the_figures_are_true() {
         ("fanfare_log_tail_offset", 3.0),
         ("fanfare_log_start_offset", 0.0),
         ("fanfare_engine_ready", 1.0),
+        ("fanfare_engine_unreadable_messages_total", 0.0),
         ("fanfare_ended_streams_total{reason=\"client\"}", 0.0),
     ] {
         // A shard counts what it sent after it has sent it.

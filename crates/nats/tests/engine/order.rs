@@ -100,9 +100,11 @@ async fn what_is_no_batch_is_passed_over() {
     let last = node.append(&["after"]).await[0];
     node.has(last).await;
     assert_eq!(node.texts(), ["before", "after"]);
+    assert_eq!(node.engine.unreadable(), 1);
     // It is no reason to tell of a gap, nor does it hold up who waits for the end of the stream.
     assert_eq!(last.offset / 4096, 3);
     operator.publish("fanfare.FANFARE", "more".into()).await.expect("it is sent").await.expect("it is stored");
     assert_eq!(node.engine.catch_up().await, Ok(()));
     assert!(node.log.span().start.offset < 4096 * 2);
+    assert_eq!(node.engine.unreadable(), 2);
 }

@@ -22,6 +22,8 @@ pub(crate) struct Servers {
 struct Server {
     name: String,
     port: u16,
+    /// What its configuration says whatever a test adds.
+    basis: String,
     config: PathBuf,
     process: Option<Child>,
 }
@@ -63,7 +65,7 @@ impl Servers {
             let store = folder.path().join(&name);
             let mut text = format!(
                 "server_name: {name}\nlisten: 127.0.0.1:{port}\n\
-                 jetstream {{ store_dir: {store:?}, max_memory_store: 64MB, max_file_store: 4GB }}\n{extra}\n"
+                 jetstream {{ store_dir: {store:?}, max_memory_store: 64MB, max_file_store: 4GB }}\n"
             );
             if count > 1 {
                 let cluster = ports[count + index];
@@ -73,10 +75,17 @@ impl Servers {
                 );
             }
             let config = folder.path().join(format!("{name}.conf"));
-            fs::write(&config, text).expect("the configuration is written");
-            Server { name, port, config, process: None }
+            Server { name, port, basis: text, config, process: None }
         };
-        Self { servers: (0..count).map(server).collect(), folder }
+        let servers = Self { servers: (0..count).map(server).collect(), folder };
+        (0..count).for_each(|index| servers.configure(index, extra));
+        servers
+    }
+
+    /// Says what else stands in the configuration of one, from its next start on.
+    pub(crate) fn configure(&self, index: usize, extra: &str) {
+        let server = &self.servers[index];
+        fs::write(&server.config, format!("{}{extra}\n", server.basis)).expect("the configuration is written");
     }
 
     /// Where they are, as an engine is told.
