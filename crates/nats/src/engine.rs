@@ -76,7 +76,7 @@ impl NatsEngine {
     ///
     /// [`StartError::Bus`] if the connection has ended for good.
     pub async fn bus(&self) -> Result<Bus, StartError> {
-        Bus::open(self.context.client(), &self.subject).await.map_err(StartError::Bus)
+        Bus::open(self.context.client(), &self.subject).await.map_err(|error| StartError::Bus(error.into()))
     }
 
     /// Ends what it does in the background, and returns when nothing of it has the log any more.
@@ -272,7 +272,8 @@ impl fmt::Debug for NatsEngine {
     }
 }
 
-/// An engine that was not started. No error shows a secret.
+/// An engine that was not started. No error shows a secret. A source may be an error of the NATS client, whose types are
+/// not named here: its next version need not be ours.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -284,10 +285,10 @@ pub enum StartError {
     Credentials(#[source] std::io::Error),
     /// The servers refuse this node, or can't be spoken to.
     #[error("{0} refuses this node: look at the credentials and at tls:// in place of nats://")]
-    Refused(String, #[source] async_nats::ConnectError),
+    Refused(String, #[source] Box<dyn Error + Send + Sync>),
     /// There is nothing to be heard from the other nodes.
     #[error("the other nodes can't be heard")]
-    Bus(#[source] async_nats::SubscribeError),
+    Bus(#[source] Box<dyn Error + Send + Sync>),
     /// The stream exists and is not fit.
     #[error(transparent)]
     Unfit(#[from] Unfit),

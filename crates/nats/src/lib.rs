@@ -66,7 +66,6 @@ mod bus;
 
 mod engine;
 
-pub use batch::{Batch, Undecodable};
 pub use bus::Bus;
 pub use engine::{NatsEngine, StartError};
 pub use settings::{Credentials, InvalidServers, InvalidStreamName, Servers, Settings, StreamName};

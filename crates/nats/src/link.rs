@@ -23,13 +23,13 @@ pub(crate) async fn connect(settings: &Settings, status: &watch::Sender<Status>)
         .map(|address| address.parse().map_err(|_| StartError::Address(address.clone())))
         .collect::<Result<_, _>>()?;
     // The first attempt tells a mistake in the settings, which no waiting mends, from a server that is away.
+    let refused = |error: ConnectError| StartError::Refused(settings.servers.to_string(), error.into());
     let client = match options()?.connect(addresses.clone()).await {
         Ok(client) => client,
-        Err(error) if is_final(&error) => return Err(StartError::Refused(settings.servers.to_string(), error)),
+        Err(error) if is_final(&error) => return Err(refused(error)),
         Err(error) => {
             tracing::warn!(servers = %settings.servers, %error, "NATS is away: waiting for it");
-            let connecting = options()?.retry_on_initial_connect().connect(addresses).await;
-            connecting.map_err(|error| StartError::Refused(settings.servers.to_string(), error))?
+            options()?.retry_on_initial_connect().connect(addresses).await.map_err(refused)?
         }
     };
     let is_connected = client.connection_state() == State::Connected;
