@@ -1,26 +1,29 @@
 //! What can be said to `serve`: as a flag, in the environment, in a file.
 
-mod engine;
 mod limits;
 
+mod engine;
+
+mod store;
+
+mod value;
+
+mod file;
+
 pub(crate) use engine::Said;
+pub(crate) use file::parse;
+pub(crate) use store::{DATA_DIR, Durability, Store};
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context;
-use clap::{Args, Command, ValueEnum};
-use fanfare_hub::{Algorithm, AllowedOrigin, Authorization, DEFAULT_RETENTION, NodeName, Settings, Tokens};
-use fanfare_log::Retention;
+use clap::{Args, ValueEnum};
+use fanfare_hub::{Algorithm, AllowedOrigin, Authorization, NodeName, Settings, Tokens};
 use reqwest::Url;
 use rustix::system::uname;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
-use toml::Spanned;
-use toml::de::DeTable;
+use serde::Deserialize;
 
 use crate::Failure;
 use crate::engine::EngineSettings;
@@ -28,6 +31,7 @@ use crate::keys::Keys;
 use crate::logging::LogFormat;
 use crate::options::engine::EngineOptions;
 use crate::options::limits::Limits;
+use crate::options::value::{addresses, duration, from_text, one_or_many_parsed, size};
 use crate::secret::Secret;
 use crate::tls::TlsFiles;
 use crate::units::{parse_duration, parse_size};
@@ -179,43 +183,13 @@ enum Switch {
     Off,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Durability {
-    #[default]
-    Fsync,
-    Os,
-}
-
-impl From<Durability> for fanfare_log::Durability {
-    fn from(durability: Durability) -> Self {
-        match durability {
-            Durability::Fsync => Self::Fsync,
-            Durability::Os => Self::Os,
-        }
-    }
-}
-
-/// Where events are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Store {
-    Memory(Retention),
-    Disk { folder: PathBuf, durability: Durability, retention: Retention },
-}
-
-/// Room for some million small events, and little on any disk.
-const DISK_RETENTION: Retention = Retention { count: None, age: None, bytes: Some(1 << 30) };
-
-/// Where events are kept unless something else is said.
-pub(crate) const DATA_DIR: &str = "fanfare-data";
-
 impl Options {
     /// Fills in what only the reference hub's environment says, and then what only the file says, if one is named.
     pub(crate) fn with_file(self) -> anyhow::Result<Self> {
         let mercure = Self::of_mercure(&|name| std::env::var(name).ok())?;
         match &self.config {
             Some(path) => {
-                let file = read(path)?;
+                let file = file::read(path)?;
                 Ok(self.or(mercure).or(file))
             }
             None => Ok(self.or(mercure)),
@@ -308,41 +282,15 @@ impl Options {
         }
     }
 
-    /// Where events are kept.
-    pub(crate) fn store(&self) -> Result<Store, Failure> {
-        // What an engine has can be had again, so that a sync for each event would buy nothing.
-        let usual = if self.engine.is_asked_for() { Durability::Os } else { Durability::Fsync };
-        let durability = self.durability.unwrap_or(usual);
-        match (&self.data_dir, self.memory == Some(true)) {
-            (Some(_), true) => Err(Failure::usage("--memory and --data-dir exclude each other: leave one of them out")),
-            (None, true) => Ok(Store::Memory(self.retention(DEFAULT_RETENTION))),
-            (folder, false) => {
-                let folder = folder.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR));
-                Ok(Store::Disk { folder, durability, retention: self.retention(DISK_RETENTION) })
-            }
-        }
-    }
-
     /// Who makes the order, if it is not the hub alone.
     pub(crate) fn engine(&self) -> anyhow::Result<Option<EngineSettings>> {
         self.engine.settings()
-    }
-
-    /// What an engine's stream keeps: the same whether this hub has its own history in memory or on disk.
-    pub(crate) fn stream_retention(&self) -> Retention {
-        self.retention(DISK_RETENTION)
     }
 
     /// What `demo` sets where nothing else was said.
     pub(crate) fn for_demo(self) -> Self {
         let anyone = Self { memory: Some(true), cors_origin: vec![AllowedOrigin::any()], ..Self::default() };
         self.or(anyone)
-    }
-
-    /// Any bound that is set replaces the default one, so that history has a bound in any case.
-    fn retention(&self, default: Retention) -> Retention {
-        let asked = Retention { count: self.retain_count, age: self.retain_age, bytes: self.retain_bytes };
-        if asked == Retention::default() { default } else { asked }
     }
 
     /// Who may do what: everyone everything, unless there is a key.
@@ -386,115 +334,13 @@ impl Options {
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<Options> {
-    let unusable = |error: String| Failure::usage(format!("{}: {error}", path.display()));
-    let text = std::fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
-    let options = parse(&text).map_err(|error| unusable(told(&error, &text)));
-    options.context("the configuration can't be used")
-}
-
-/// Gives each struct the keys that are its flags' names. Each refuses those that it does not know, with their place.
-pub(crate) fn parse(text: &str) -> Result<Options, toml::de::Error> {
-    let mut rest = DeTable::parse(text)?;
-    let limits = take(&mut rest)?;
-    let engine = take(&mut rest)?;
-    Ok(Options { limits, engine, ..Options::deserialize(toml::Deserializer::from(rest))? })
-}
-
-/// Those of the file's keys that are flags of `T`.
-fn take<T: Args + DeserializeOwned>(rest: &mut Spanned<DeTable<'_>>) -> Result<T, toml::de::Error> {
-    let mut taken = Spanned::new(rest.span(), DeTable::new());
-    for flag in T::augment_args(Command::new("")).get_arguments() {
-        if let Some((key, value)) = rest.get_mut().remove_entry(flag.get_id().as_str()) {
-            taken.get_mut().insert(key, value);
-        }
-    }
-    T::deserialize(toml::Deserializer::from(taken))
-}
-
-/// What is wrong and where. The library would show the line, and a line may hold a key.
-fn told(error: &toml::de::Error, text: &str) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let place = before.map(|before| {
-        let line = before.matches('\n').count();
-        let name = text.lines().nth(line).and_then(|line| line.split_once('=')).map(|(name, _)| name.trim());
-        let is_name = |name: &&str| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-        let name = name.filter(is_name).map(|name| format!(", {name}"));
-        format!("line {}{}: ", line + 1, name.unwrap_or_default())
-    });
-    format!("{}{}", place.unwrap_or_default(), error.message())
-}
-
-/// A duration or size in the file: as on the command line, or a bare number.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum NumberOrText {
-    Number(u64),
-    Text(String),
-}
-
-impl NumberOrText {
-    fn parse<'de, D: Deserializer<'de>, T>(
-        deserializer: D,
-        parse: fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, D::Error> {
-        let text = match Self::deserialize(deserializer)? {
-            Self::Number(number) => number.to_string(),
-            Self::Text(text) => text,
-        };
-        parse(&text).map(Some).map_err(serde::de::Error::custom)
-    }
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    NumberOrText::parse(deserializer, parse_duration)
-}
-
-fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    NumberOrText::parse(deserializer, parse_size)
-}
-
-/// A list in the file, or its only member.
-fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMany {
-        One(String),
-        Many(Vec<String>),
-    }
-    Ok(match OneOrMany::deserialize(deserializer)? {
-        OneOrMany::One(text) => vec![text],
-        OneOrMany::Many(texts) => texts,
-    })
-}
-
-/// A text in the file, as on the command line.
-fn from_text<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
-    deserializer: D,
-) -> Result<Option<T>, D::Error> {
-    String::deserialize(deserializer)?.parse().map(Some).map_err(serde::de::Error::custom)
-}
-
-/// A list in the file whose members are read as on the command line.
-fn one_or_many_parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Display>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    let texts = one_or_many(deserializer)?;
-    texts.iter().map(|text| text.parse().map_err(serde::de::Error::custom)).collect()
-}
-
-fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    let parse = |text: String| {
-        text.parse()
-            .map_err(|_| serde::de::Error::custom(format!("`{text}` is not an address: write it as 127.0.0.1:3000")))
-    };
-    one_or_many(deserializer)?.into_iter().map(parse).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::store::DISK_RETENTION;
     use clap::Parser;
+    use fanfare_hub::DEFAULT_RETENTION;
+    use fanfare_log::Retention;
 
     #[derive(Parser)]
     struct Cli {
@@ -502,7 +348,7 @@ mod tests {
         options: Options,
     }
 
-    fn flags(flags: &[&str]) -> Options {
+    pub(super) fn flags(flags: &[&str]) -> Options {
         Cli::try_parse_from(["fanfare"].iter().chain(flags)).map_err(|error| error.to_string()).unwrap().options
     }
 
@@ -531,33 +377,5 @@ mod tests {
         let two_days = Some(Duration::from_secs(2 * 86400));
         let retention = Retention { count: None, age: two_days, bytes: Some(1 << 20) };
         assert_eq!(options.store().unwrap(), Store::Memory(retention));
-    }
-
-    #[test]
-    fn memory_and_a_folder_exclude_each_other_and_the_flag_overrules_the_file() {
-        assert!(flags(&["--memory", "--data-dir", "d"]).store().is_err());
-        let file = |text| parse(text).unwrap();
-        assert!(file("memory = true\ndata_dir = 'd'").store().is_err());
-        let disk = flags(&["--data-dir", "d", "--durability=os"]).or(file("memory = true\ndurability = 'fsync'"));
-        assert!(matches!(disk.store().unwrap(), Store::Disk { durability: Durability::Os, .. }));
-        let memory = flags(&["--memory"]).or(file("data_dir = 'd'"));
-        assert!(matches!(memory.store().unwrap(), Store::Memory(_)));
-    }
-
-    #[test]
-    fn a_bad_key_or_value_is_named() {
-        for (text, named) in [
-            ("\nhearbeat = 5", "hearbeat"),
-            ("\nheartbeat = 'soon'", "soon"),
-            ("\ncors_origin = 'a/b'", "a/b"),
-            ("\nlisten = 'here'", "here"),
-            ("\nmax_topic = 5", "max_topic"),
-            ("\nmax_topics = 'few'", "few"),
-            ("\ntrusted_proxy = '10.0.0.0/99'", "10.0.0.0/99"),
-            ("\n[limits]\nmax_topics = 5", "limits"),
-        ] {
-            let error = told(&parse(text).unwrap_err(), text);
-            assert!(error.contains(named) && error.starts_with("line 2"), "{error}");
-        }
     }
 }

@@ -1,20 +1,22 @@
 //! What a connection may be asked to do beyond the standard.
 
+mod request;
+
+mod client;
+
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use fanfare_wire::{EventId, Limits};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, PROXY_AUTHORIZATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use serde::Serialize;
+use http::{HeaderMap, Method};
 use url::Url;
 
+use crate::builder::client::Client;
+use crate::builder::request::initial_id;
 use crate::connection::{Connection, Timeouts};
 use crate::credentials::redacted_text;
 use crate::event::{DEFAULT_TYPE, ERROR_TYPE, OPEN_TYPE};
-use crate::limits::{HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES};
 use crate::listener::Listeners;
 use crate::request::{HeaderProvider, LAST_EVENT_ID, Request};
 use crate::session::Session;
@@ -45,17 +47,6 @@ pub struct EventSourceBuilder {
     listeners: Listeners,
 }
 
-/// Who speaks HTTP.
-enum Client {
-    /// Made here.
-    Own,
-    /// Begun by the user and finished here: redirects and cookies are ours.
-    Builder(Box<reqwest::ClientBuilder>),
-    /// As the user configured it.
-    Ready(reqwest::Client),
-}
-
-/// How it is asked.
 impl EventSourceBuilder {
     pub(crate) fn new(url: &str) -> Self {
         Self {
@@ -65,7 +56,7 @@ impl EventSourceBuilder {
             header_provider: None,
             body: None,
             with_credentials: false,
-            client: Client::Own,
+            client: Client::default(),
             brotli: false,
             last_event_id: None,
             retry: RetryPolicy::default(),
@@ -74,165 +65,6 @@ impl EventSourceBuilder {
             stop: Stop::default(),
             listeners: Listeners::default(),
         }
-    }
-
-    /// The method, instead of GET.
-    pub fn method(mut self, method: Method) -> Self {
-        self.method = method;
-        self
-    }
-
-    /// Adds a header to each request. Names may repeat. `Accept` and `Cache-Control` replace those of the standard;
-    /// `Last-Event-ID` is the initial one, and not sent again once the stream has set another.
-    ///
-    /// It offers gzip and Zstandard (and [Brotli](Self::brotli), if asked to), and decodes them as they arrive. A server that
-    /// compresses and does not flush holds events back: `Accept-Encoding: identity` asks it not to compress.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Request`] if this is no header.
-    pub fn header(mut self, name: &str, value: &str) -> Result<Self, Error> {
-        let (name, value) = header(name, value)?;
-        self.headers.append(name, value);
-        Ok(self)
-    }
-
-    /// Adds headers to each request, as [`header`](Self::header) does. Values that are marked as sensitive are not
-    /// sent to another origin that a redirect leads to; `Authorization` and `Cookie` never are.
-    pub fn headers(mut self, headers: HeaderMap) -> Self {
-        // Extending a map by a map would replace what is there under the same name.
-        let mut name = None;
-        for (next_name, value) in headers {
-            name = next_name.or(name);
-            if let Some(name) = &name {
-                self.headers.append(name.clone(), value);
-            }
-        }
-        self
-    }
-
-    /// Sends `Authorization: Bearer …` with each request.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Request`] if a header can't carry the token.
-    pub fn bearer_token(mut self, token: &str) -> Result<Self, Error> {
-        let (name, mut value) = header(AUTHORIZATION.as_str(), &format!("Bearer {token}"))?;
-        value.set_sensitive(true);
-        self.headers.insert(name, value);
-        Ok(self)
-    }
-
-    /// Asks `provider` for headers before every attempt, reconnects included: for tokens that expire. They replace
-    /// those of the same name, but for `Last-Event-ID`. When it fails, that counts as a failed connection.
-    ///
-    /// ```no_run
-    /// # use fanfare_client::{EventSource, Error};
-    /// # use http::HeaderMap;
-    /// # async fn fresh_token() -> std::io::Result<String> { Ok(String::new()) }
-    /// # fn main() -> Result<(), Error> {
-    /// let events = EventSource::builder("https://api.example.com/events")
-    ///     .header_provider(|| async {
-    ///         let mut headers = HeaderMap::new();
-    ///         headers.insert("authorization", format!("Bearer {}", fresh_token().await?).parse()?);
-    ///         Ok(headers)
-    ///     })
-    ///     .stream()?;
-    /// # let _ = events;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn header_provider<F>(mut self, provider: impl Fn() -> F + Send + Sync + 'static) -> Self
-    where
-        F: Future<Output = Result<HeaderMap, Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
-    {
-        self.header_provider = Some(HeaderProvider(Arc::new(move || Box::pin(provider()))));
-        self
-    }
-
-    /// Sends a body, again with each reconnect.
-    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = Some(body.into());
-        self
-    }
-
-    /// Sends `value` as JSON, with its content type unless one was set.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::Request`] if it has no JSON.
-    pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
-        let body = serde_json::to_vec(value)
-            .map_err(|error| Error::new(Kind::Request, "the request's body can't be JSON").with_source(error))?;
-        self.headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-        Ok(self.body(body))
-    }
-
-    /// Keeps cookies over redirects and reconnects, and sends them (C5). A [`client`](Self::client) that is handed in
-    /// has cookies as it was configured.
-    ///
-    /// The jar, `cookie_store`, logs what it stores at the level debug through `log`: a program that has `log` in its own
-    /// log should leave that target out.
-    pub fn with_credentials(mut self, with_credentials: bool) -> Self {
-        self.with_credentials = with_credentials;
-        self
-    }
-
-    /// Sends this id as `Last-Event-ID` with the first request: the one to go on from. Later ones have the stream's own.
-    ///
-    /// ```no_run
-    /// use fanfare_client::{EventId, EventSource};
-    ///
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let mut builder = EventSource::builder("http://localhost:3000/events");
-    /// if let Ok(id) = std::fs::read_to_string("last-event-id") {
-    ///     builder = builder.last_event_id(EventId::new(id)?);
-    /// }
-    /// let mut events = builder.stream()?;
-    /// while let Some(event) = events.next().await {
-    ///     let event = event?;
-    ///     // What the event asks for is done here; only then is it behind us.
-    ///     std::fs::write("last-event-id", event.last_event_id())?;
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn last_event_id(mut self, id: EventId) -> Self {
-        self.last_event_id = Some(id);
-        self
-    }
-
-    /// Uses a client that was configured elsewhere, and shares its connections. Its redirect policy holds, and a
-    /// redirect that it does not follow is a failure; what it keeps from another origin is its affair too. It should have
-    /// no `timeout`, which would end every stream. Over HTTP/2 a reconnect may share the connection that has just gone
-    /// silent: give the client `http2_keep_alive_interval`.
-    pub fn client(mut self, client: reqwest::Client) -> Self {
-        self.client = Client::Ready(client);
-        self
-    }
-
-    /// Uses a client of this builder, for proxies, certificates and the like. Its redirect policy, its cookie store, its
-    /// pool and its HTTP/2 windows are replaced. It should have no `timeout`, which would end every stream. Of its default
-    /// headers `Authorization`, `Proxy-Authorization` and `Cookie` do not go to another origin that a redirect leads to;
-    /// all others do: give an API key to [`headers`](Self::headers) instead, marked as sensitive.
-    ///
-    /// ```no_run
-    /// use fanfare_client::EventSource;
-    /// use reqwest::{Certificate, Client, Identity, Proxy};
-    ///
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = Client::builder()
-    ///     .proxy(Proxy::all("http://proxy.example.com:3128")?)
-    ///     .tls_certs_merge([Certificate::from_pem(&std::fs::read("authority.pem")?)?])
-    ///     .identity(Identity::from_pem(&std::fs::read("certificate-and-key.pem")?)?);
-    /// let events = EventSource::builder("https://example.com/events").client_builder(client).stream()?;
-    /// # let _ = events;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn client_builder(mut self, builder: reqwest::ClientBuilder) -> Self {
-        self.client = Client::Builder(Box::new(builder));
-        self
     }
 }
 
@@ -256,13 +88,6 @@ impl EventSourceBuilder {
     /// the head, unless there is a [`connect_timeout`](Self::connect_timeout).
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.idle = Some(timeout);
-        self
-    }
-
-    /// Offers Brotli too, and decodes it as it arrives. Only for servers that are trusted: one can make the decoder beneath
-    /// take 1 GiB of memory. A [`client`](Self::client) that is handed in offers what it was configured to.
-    pub fn brotli(mut self, is_offered: bool) -> Self {
-        self.brotli = is_offered;
         self
     }
 
@@ -406,13 +231,8 @@ impl EventSourceBuilder {
         {
             self.last_event_id = Some(initial_id(&value)?);
         }
-        let (follows_redirects, client_credentials) = match &self.client {
-            Client::Own => (true, vec![]),
-            // With credentials the cookies are in our jar, which knows whose they are.
-            Client::Builder(_) if self.with_credentials => (true, vec![AUTHORIZATION, PROXY_AUTHORIZATION]),
-            Client::Builder(_) => (true, vec![AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE]),
-            Client::Ready(_) => (false, vec![]),
-        };
+        let follows_redirects = self.client.follows_redirects();
+        let client_credentials = self.client.credentials(self.with_credentials);
         let client = self.client.finish(self.with_credentials, self.brotli)?;
         let request = Request {
             url,
@@ -444,42 +264,3 @@ impl fmt::Debug for EventSourceBuilder {
             .finish_non_exhaustive()
     }
 }
-
-impl Client {
-    fn finish(self, with_credentials: bool, brotli: bool) -> Result<reqwest::Client, Error> {
-        let builder = match self {
-            Self::Ready(client) => return Ok(client),
-            Self::Builder(builder) => *builder,
-            Self::Own => reqwest::Client::builder().user_agent(USER_AGENT),
-        };
-        let client = builder
-            .redirect(reqwest::redirect::Policy::none())
-            .cookie_store(with_credentials)
-            .brotli(brotli)
-            // A reconnect gets a connection of its own. Over HTTP/2 the pool would hand out the one that has just gone
-            // silent, on which every attempt would run into its time-out until TCP gives up.
-            .pool_max_idle_per_host(0)
-            .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
-            .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-            .build();
-        client.map_err(|error| Error::new(Kind::Request, "the HTTP client can't be made").with_source(error))
-    }
-}
-
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), Error> {
-    let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|error| Error::new(Kind::Request, format!("{name:?} is no header's name")).with_source(error))?;
-    // The value may be a secret and is not repeated.
-    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|error| {
-        Error::new(Kind::Request, format!("the value of the header {name} is none")).with_source(error)
-    })?;
-    Ok((name, value))
-}
-
-fn initial_id(value: &HeaderValue) -> Result<EventId, Error> {
-    let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
-    EventId::new(text)
-        .map_err(|error| Error::new(Kind::Request, "the header Last-Event-ID is no id").with_source(error))
-}
-
-const USER_AGENT: &str = concat!("fanfare-client/", env!("CARGO_PKG_VERSION"));

@@ -1,5 +1,6 @@
 //! Certificates, and what they are shown with.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -7,7 +8,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::crypto::aws_lc_rs::{self, Ticketer};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{Error, InconsistentKeys, ServerConfig};
+use tokio_rustls::rustls::{Error as RustlsError, InconsistentKeys, ServerConfig};
 
 /// The certificate that [`Hub::run_tls`](crate::Hub::run_tls) shows, and its key. A handle: clones are the same, and
 /// another certificate can take its place while the hub runs.
@@ -50,29 +51,32 @@ impl fmt::Debug for Tls {
 }
 
 fn config(certificates: &[u8], key: &[u8]) -> Result<Arc<ServerConfig>, TlsError> {
-    let chain: Vec<_> =
-        CertificateDer::pem_slice_iter(certificates).collect::<Result<_, _>>().map_err(TlsError::Pem)?;
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(certificates)
+        .collect::<Result<_, _>>()
+        .map_err(|error| TlsError::Pem(error.into()))?;
     if chain.is_empty() {
         return Err(TlsError::NoCertificate);
     }
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| match error {
         pem::Error::NoItemsFound => TlsError::NoKey,
-        error => TlsError::KeyPem(error),
+        error => TlsError::KeyPem(error.into()),
     })?;
+    let unusable = |error: RustlsError| TlsError::Unusable(error.into());
     let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
-    let builder = builder.with_safe_default_protocol_versions().map_err(TlsError::Unusable)?;
+    let builder = builder.with_safe_default_protocol_versions().map_err(unusable)?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key).map_err(|error| match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyMismatch,
-        error => TlsError::Unusable(error),
+        RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => TlsError::KeyMismatch,
+        error => unusable(error),
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     // Whoever comes back, as every subscriber does after a restart of something between, saves both sides the
     // signature. The client keeps the session, so that a crowd takes no memory here.
-    config.ticketer = Ticketer::new().map_err(TlsError::Unusable)?;
+    config.ticketer = Ticketer::new().map_err(unusable)?;
     Ok(Arc::new(config))
 }
 
-/// A certificate or key that can't be used.
+/// A certificate or key that can't be used. A source may be an error of rustls, which is not named here: its next version need
+/// not be ours.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
@@ -81,19 +85,19 @@ pub enum TlsError {
     NoCertificate,
     /// The certificates can't be read.
     #[error("the certificates can't be read: {0}")]
-    Pem(#[source] pem::Error),
+    Pem(#[source] Box<dyn Error + Send + Sync>),
     /// There is no key.
     #[error("there is no key in it: it must be PEM, `-----BEGIN PRIVATE KEY-----`, without a passphrase")]
     NoKey,
     /// The key can't be read.
     #[error("the key can't be read: {0}")]
-    KeyPem(#[source] pem::Error),
+    KeyPem(#[source] Box<dyn Error + Send + Sync>),
     /// They do not belong together.
     #[error("the key does not belong to the certificate: the first certificate must be the server's own")]
     KeyMismatch,
     /// They are well-formed and still can't be used.
     #[error("they can't be used: {0}")]
-    Unusable(#[source] Error),
+    Unusable(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl TlsError {

@@ -23,24 +23,21 @@ const SLOT: u8 = 4;
 
 /// What a message holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Batch {
+pub(crate) struct Batch {
     /// The epoch that its publisher knew: a later one than ours says that ours is over.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// The events. Not empty.
-    pub drafts: Vec<Draft>,
+    pub(crate) drafts: Vec<Draft>,
 }
 
 impl Batch {
     /// A batch for a message.
-    #[must_use]
-    pub fn new(epoch: Epoch, drafts: Vec<Draft>) -> Self {
+    pub(crate) fn new(epoch: Epoch, drafts: Vec<Draft>) -> Self {
         Self { epoch, drafts }
     }
 
     /// The payload.
-    #[must_use]
-    pub fn encode(&self) -> Bytes {
+    pub(crate) fn encode(&self) -> Bytes {
         let frames: usize = self.drafts.iter().map(|draft| draft.frame.parts().0.len() + 64).sum();
         let mut out = Vec::with_capacity(frames + 16);
         out.push(VERSION);
@@ -55,7 +52,7 @@ impl Batch {
     /// # Errors
     ///
     /// [`Undecodable`] if it is anything but what [`encode`](Self::encode) gives.
-    pub fn decode(payload: &Bytes) -> Result<Self, Undecodable> {
+    pub(crate) fn decode(payload: &Bytes) -> Result<Self, Undecodable> {
         let mut rest = Rest { payload, at: 0 };
         match rest.byte()? {
             VERSION => {}
@@ -76,8 +73,7 @@ impl Batch {
 
 /// A payload that is no batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Undecodable {
+pub(crate) enum Undecodable {
     /// A later Fanfare wrote it.
     #[error("version {0} of the format is not known: use a newer Fanfare on this node")]
     Version(u8),

@@ -59,7 +59,7 @@ impl NatsEngine {
             match find(&context, &settings).await {
                 Err(StreamError::Unfit(unfit)) => return Err(StartError::Unfit(unfit)),
                 Err(StreamError::Get(error)) if has_no_jetstream(&error) => {
-                    return Err(StartError::NoJetStream(settings.servers.to_string(), error));
+                    return Err(StartError::NoJetStream(settings.servers.to_string(), error.into()));
                 }
                 _ => {}
             }
@@ -81,7 +81,7 @@ impl NatsEngine {
     ///
     /// [`StartError::Bus`] if the connection has ended for good.
     pub async fn bus(&self) -> Result<Bus, StartError> {
-        Bus::open(self.context.client(), &self.subject).await.map_err(StartError::Bus)
+        Bus::open(self.context.client(), &self.subject).await.map_err(|error| StartError::Bus(error.into()))
     }
 
     /// Ends what it does in the background, and returns when nothing of it has the log any more.
@@ -286,7 +286,8 @@ impl fmt::Debug for NatsEngine {
     }
 }
 
-/// An engine that was not started. No error shows a secret.
+/// An engine that was not started. No error shows a secret. A source may be an error of the NATS client, whose types are
+/// not named here: its next version need not be ours.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -298,18 +299,18 @@ pub enum StartError {
     File(#[from] UnusableFile),
     /// The servers do not know this node.
     #[error("{0} does not let this node in: look at the user and password, the token or the credentials file")]
-    Refused(String, #[source] async_nats::ConnectError),
+    Refused(String, #[source] Box<dyn Error + Send + Sync>),
     /// The servers and this node do not trust each other's certificates, or only one of them wants TLS.
     #[error(
         "{0} and this node can't agree on TLS: look at the CA, the client certificate, and at tls:// against nats://"
     )]
-    Tls(String, #[source] async_nats::ConnectError),
+    Tls(String, #[source] Box<dyn Error + Send + Sync>),
     /// The account has no JetStream.
     #[error("{0} has no JetStream for this node: add `jetstream: enabled` to its account")]
-    NoJetStream(String, #[source] GetStreamError),
+    NoJetStream(String, #[source] Box<dyn Error + Send + Sync>),
     /// There is nothing to be heard from the other nodes.
     #[error("the other nodes can't be heard")]
-    Bus(#[source] async_nats::SubscribeError),
+    Bus(#[source] Box<dyn Error + Send + Sync>),
     /// The stream exists and is not fit.
     #[error(transparent)]
     Unfit(#[from] Unfit),

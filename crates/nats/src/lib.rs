@@ -72,7 +72,6 @@ mod bus;
 
 mod engine;
 
-pub use batch::{Batch, Undecodable};
 pub use bus::Bus;
 pub use certificates::{ClientCertificate, check_certificates};
 pub use engine::{NatsEngine, StartError};

@@ -42,7 +42,7 @@ pub(crate) async fn connect(settings: &Settings, status: &watch::Sender<Status>)
                 tracing::warn!(servers = %settings.servers, %error, "NATS is away: waiting for it");
                 status.send_modify(|status| status.disconnection = Some(Disconnection::Away(error.to_string())));
                 let connecting = options().retry_on_initial_connect().connect(addresses).await;
-                connecting.map_err(|error| StartError::Refused(settings.servers.to_string(), error))?
+                connecting.map_err(|error| StartError::Refused(settings.servers.to_string(), error.into()))?
             }
         },
     };
@@ -116,10 +116,10 @@ fn final_error(settings: &Settings, error: ConnectError) -> Result<StartError, C
     let servers = settings.servers.to_string();
     match error.kind() {
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            Ok(StartError::Refused(servers, error))
+            Ok(StartError::Refused(servers, error.into()))
         }
-        ConnectErrorKind::Tls => Ok(StartError::Tls(servers, error)),
-        _ if is_of_tls(&error) => Ok(StartError::Tls(servers, error)),
+        ConnectErrorKind::Tls => Ok(StartError::Tls(servers, error.into())),
+        _ if is_of_tls(&error) => Ok(StartError::Tls(servers, error.into())),
         _ => Err(error),
     }
 }

@@ -8,7 +8,7 @@ use fanfare_hub::{Settings, SlowPolicy, TrustedProxy};
 use serde::Deserialize;
 
 use crate::Failure;
-use crate::options::{duration, one_or_many_parsed, size};
+use crate::options::value::{duration, one_or_many_parsed, size};
 use crate::units::{parse_duration, parse_size};
 
 /// The limits of a hub.

@@ -1,6 +1,5 @@
 //! A browser reads a compressed stream event by event: history in one compressor's words, and live.
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
 
 use crate::hub::Hub;
@@ -44,13 +43,7 @@ async fn a_browser_reads_a_compressed_stream() {
 
 #[tokio::test]
 async fn a_browser_reads_a_compressed_stream_over_http2() {
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(&certificate, cert.pem()).unwrap();
-    std::fs::write(&key, signing_key.serialize_pem()).unwrap();
-    let files = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-    let hub = Hub::serve_with(&[&files[..], &["--compression", "on"]].concat());
+    let hub = Hub::serve_tls(&["--compression", "on"]);
     let browser = Browser::open_with(&["--ignore-certificate-errors"]).await;
     expect_history_and_live(&hub, &browser).await;
 }

@@ -1,6 +1,5 @@
 //! Over HTTP/2 a page may have as many streams as it likes; over HTTP/1.1 a browser opens six connections to a host.
 
-use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
 
 use crate::hub::Hub;
@@ -10,14 +9,7 @@ const STREAMS: usize = 20;
 
 #[tokio::test]
 async fn twenty_streams_of_one_page_are_one_connection() {
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    std::fs::write(&certificate, cert.pem()).unwrap();
-    std::fs::write(&key, signing_key.serialize_pem()).unwrap();
-    let files = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
-    let hub = Hub::serve_with(&files);
-
+    let hub = Hub::serve_tls(&[]);
     let browser = Browser::open_with(&["--ignore-certificate-errors"]).await;
     browser.go(&hub.url("/health/live")).await;
     let protocol = browser.run("return performance.getEntriesByType('navigation')[0].nextHopProtocol").await;

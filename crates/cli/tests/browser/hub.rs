@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use rcgen::{CertifiedKey, generate_simple_self_signed};
 use reqwest::Response;
 
 use crate::process::Process;
@@ -22,6 +23,18 @@ impl Hub {
 
     pub(crate) fn serve_with(arguments: &[&str]) -> Self {
         Self::start([&["serve", "--memory"], arguments].concat(), "127.0.0.1:0")
+    }
+
+    /// The same over TLS, with a certificate that nobody knows.
+    pub(crate) fn serve_tls(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&certificate, cert.pem()).unwrap();
+        std::fs::write(&key, signing_key.serialize_pem()).unwrap();
+        let files = ["--tls-cert", certificate.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+        // It has read them once it listens.
+        Self::serve_with(&[&files[..], arguments].concat())
     }
 
     pub(crate) fn demo() -> Self {

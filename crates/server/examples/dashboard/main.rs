@@ -10,7 +10,9 @@
 
 mod figures;
 
-use std::net::Ipv4Addr;
+#[path = "../server.rs"]
+mod server;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -27,20 +29,9 @@ use figures::Process;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 3000)).await?;
-    #[expect(clippy::print_stdout, reason = "an example speaks to the person who runs it")]
-    {
-        println!("Listening on http://{}", listener.local_addr()?);
-    }
     let dashboard = Dashboard::start(Duration::from_secs(1))?;
     let (router, channel) = (dashboard.app(), dashboard.channel.clone());
-    let stop = async move {
-        // Ctrl-C can only fail to be listened to when it can't come either.
-        let _ = tokio::signal::ctrl_c().await;
-        channel.shutdown(Duration::from_secs(2)).retry(Duration::from_secs(1)).await;
-    };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
-    Ok(())
+    Ok(server::serve(router, channel).await?)
 }
 
 /// The samples and notes of a while, and who gets them.

@@ -16,7 +16,9 @@ mod patch;
 #[path = "../javascript/mod.rs"]
 mod javascript;
 
-use std::net::Ipv4Addr;
+#[path = "../server.rs"]
+mod server;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,23 +37,12 @@ pub(crate) use javascript::Scripts;
 pub(crate) use patch::Version;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::io::Result<()> {
     let (router, channel) = match std::env::var_os("DATASTAR_JS") {
         Some(path) => app(Version::One, Scripts::default().with_file(ENTRY, std::path::Path::new(&path))?),
         None => app(Version::Beta, installed()?),
     };
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 3000)).await?;
-    #[expect(clippy::print_stdout, reason = "an example speaks to the person who runs it")]
-    {
-        println!("Listening on http://{}", listener.local_addr()?);
-    }
-    let stop = async move {
-        // Ctrl-C can only fail to be listened to when it can't come either.
-        let _ = tokio::signal::ctrl_c().await;
-        channel.shutdown(Duration::from_secs(2)).retry(Duration::from_secs(1)).await;
-    };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
-    Ok(())
+    server::serve(router, channel).await
 }
 
 /// The module that the page loads.

@@ -15,7 +15,9 @@
 #[path = "../javascript/mod.rs"]
 mod javascript;
 
-use std::net::Ipv4Addr;
+#[path = "../server.rs"]
+mod server;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,20 +33,9 @@ use serde::Deserialize;
 use javascript::Scripts;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
+async fn main() -> std::io::Result<()> {
     let (router, channel) = app()?;
-    let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 3000)).await?;
-    #[expect(clippy::print_stdout, reason = "an example speaks to the person who runs it")]
-    {
-        println!("Listening on http://{}", listener.local_addr()?);
-    }
-    let stop = async move {
-        // Ctrl-C can only fail to be listened to when it can't come either.
-        let _ = tokio::signal::ctrl_c().await;
-        channel.shutdown(Duration::from_secs(2)).retry(Duration::from_secs(1)).await;
-    };
-    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
-    Ok(())
+    server::serve(router, channel).await
 }
 
 /// More than these are refused: the list is one event.
