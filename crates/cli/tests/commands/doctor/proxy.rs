@@ -1,16 +1,15 @@
 //! A proxy of Debian's in front of a hub, as an ordinary child in a folder of its own.
 
 use std::fs;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
-use crate::running::{Hub, PATIENCE};
+use crate::port::Port;
+use crate::running::Hub;
 
 /// One process, ended with its handle.
 #[derive(Debug)]
@@ -25,16 +24,11 @@ pub(super) struct Site {
     pub(super) address: SocketAddr,
     folder: TempDir,
     is_tls: bool,
-    /// Bound, and not listened on: so nobody else is given the port, and whoever reuses addresses may listen there.
-    _port: Socket,
+    port: Port,
 }
 
 impl Site {
     pub(super) fn new() -> Self {
-        let port = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        port.set_reuse_address(true).unwrap();
-        port.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        let address = port.local_addr().unwrap().as_socket().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
         let (certificate, key) = (cert.pem(), signing_key.serialize_pem());
@@ -42,7 +36,8 @@ impl Site {
         fs::write(folder.path().join("privkey.pem"), &key).unwrap();
         // HAProxy wants both in one file.
         fs::write(folder.path().join("site.pem"), certificate + &key).unwrap();
-        Self { address, folder, is_tls: false, _port: port }
+        let port = Port::of_its_own();
+        Self { address: port.address, folder, is_tls: false, port }
     }
 
     pub(super) fn with_tls(self) -> Self {
@@ -80,13 +75,11 @@ impl Site {
         set_up(&mut command);
         let child = command.spawn().unwrap_or_else(|error| panic!("{program} is installed by scripts/test: {error}"));
         let mut proxy = Proxy { child, site: self };
-        let start = Instant::now();
-        while TcpStream::connect(proxy.site.address).is_err() {
-            let log = || fs::read_to_string(proxy.site.folder().join("stderr"));
-            assert!(proxy.child.try_wait().unwrap().is_none(), "{program} ended: {:?}", log());
-            assert!(start.elapsed() < PATIENCE, "{program} does not listen: {:?}", log());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        let Proxy { child, site } = &mut proxy;
+        drop(site.port.connect(|| {
+            let log = fs::read_to_string(site.folder().join("stderr"));
+            assert!(child.try_wait().unwrap().is_none(), "{program} ended: {log:?}");
+        }));
         proxy
     }
 }
