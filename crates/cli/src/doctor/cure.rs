@@ -55,21 +55,28 @@ impl Fault {
         let line = match self {
             Self::Buffered => match proxy {
                 Proxy::Nginx => "proxy_buffering off;   # and no `proxy_ignore_headers X-Accel-Buffering`",
-                Proxy::Apache => "ProxyPass \"/events\" \"http://127.0.0.1:3000/events\" flushpackets=on",
-                Proxy::Haproxy => "option http-no-delay   # and no `http-response wait-for-body`",
-                Proxy::Caddy => "reverse_proxy 127.0.0.1:3000 { flush_interval -1 }",
+                // mod_proxy_http flushes by itself: `flushpackets` is for the other two alone.
+                Proxy::Apache => {
+                    "SetOutputFilter NONE   # in <Location \"/events\">; for fcgi:// and ajp:// also ProxyPass … flushpackets=on"
+                }
+                Proxy::Haproxy => {
+                    "take out `http-response wait-for-body`   # and say `option http-no-delay`, which saves up to 200 ms an event"
+                }
+                // Caddy flushes what says that it is an event stream, whatever `flush_interval` says.
+                Proxy::Caddy => "take out `buffer_responses` and `response_buffers`   # in reverse_proxy",
             },
             Self::Compressed => match proxy {
                 Proxy::Nginx => "gzip off;   # or leave text/event-stream out of gzip_types",
                 Proxy::Apache => "SetEnvIf Request_URI \"^/events\" no-gzip no-brotli",
-                Proxy::Haproxy => "compression type text/html text/css   # without text/event-stream",
-                Proxy::Caddy => "encode { match { header Content-Type text/html* } }   # without text/event-stream",
+                // It flushes each piece that it compresses.
+                Proxy::Haproxy => return None,
+                Proxy::Caddy => "match header Content-Type text/html*   # in encode, without text/event-stream",
             },
             Self::CutOff => match proxy {
                 Proxy::Nginx => "proxy_read_timeout 1h;   # longer than the server's heartbeat",
                 Proxy::Apache => "ProxyTimeout 3600",
-                Proxy::Haproxy => "timeout server 1h   # and timeout client 1h",
-                Proxy::Caddy => "reverse_proxy 127.0.0.1:3000 { transport http { read_timeout 1h } }",
+                Proxy::Haproxy => "timeout server 1h   # longer than the server's heartbeat",
+                Proxy::Caddy => "read_timeout 1h   # in reverse_proxy, in transport http",
             },
             Self::HeaderGone(name) => return Some(self.without_header(proxy, name)),
             Self::CursorGone => match proxy {
@@ -84,14 +91,16 @@ impl Fault {
                 Proxy::Nginx => "proxy_hide_header Access-Control-Allow-Origin;   # or take out add_header",
                 Proxy::Apache => "Header set Access-Control-Allow-Origin …   # `set` in place of `add`",
                 Proxy::Haproxy => "http-response set-header Access-Control-Allow-Origin …   # in place of add-header",
-                Proxy::Caddy => "reverse_proxy 127.0.0.1:3000 { header_down -Access-Control-Allow-Origin }",
+                Proxy::Caddy => "header_down -Access-Control-Allow-Origin   # in reverse_proxy",
             },
             Self::OriginRefused(origin) | Self::PreflightRefused(origin) => return Some(self.allowing(proxy, origin)),
             Self::SixConnections => match proxy {
                 Proxy::Nginx => "listen 443 ssl http2;   # from 1.25.1 on: listen 443 ssl; http2 on;",
                 Proxy::Apache => "Protocols h2 http/1.1   # in a virtual host with SSLEngine on",
                 Proxy::Haproxy => "bind :443 ssl crt /etc/haproxy/site.pem alpn h2,http/1.1",
-                Proxy::Caddy => "example.com { reverse_proxy 127.0.0.1:3000 }   # a name brings TLS and HTTP/2",
+                Proxy::Caddy => {
+                    "example.com {   # a site with a name has TLS and HTTP/2; `protocols` must not leave h2 out"
+                }
             },
             Self::HostRefused | Self::Token => return None,
             Self::NoServer => match proxy {
@@ -113,7 +122,7 @@ impl Fault {
         }
     }
 
-    /// Only for servers that can't do it themselves; a hub's own flag comes after it.
+    /// Only for servers that can't do it themselves; a hub's own flag comes before it.
     fn allowing(&self, proxy: Proxy, origin: &str) -> String {
         let (name, value) = match self {
             Self::PreflightRefused(_) => ("Access-Control-Allow-Headers", "Authorization, Last-Event-ID"),
@@ -121,7 +130,7 @@ impl Fault {
         };
         match proxy {
             Proxy::Nginx => format!("add_header {name} \"{value}\" always;   # only if the server does not say it"),
-            Proxy::Apache => format!("Header always set {name} \"{value}\""),
+            Proxy::Apache => format!("Header set {name} \"{value}\""),
             Proxy::Haproxy => format!("http-response set-header {name} \"{value}\""),
             Proxy::Caddy => format!("header {name} \"{value}\""),
         }
@@ -152,7 +161,7 @@ mod tests {
         let all: Vec<_> = Fault::Buffered.cures(None).into_iter().map(|cure| cure.place).collect();
         assert_eq!(all, ["nginx", "Apache", "HAProxy", "Caddy"]);
         let one = Fault::CutOff.cures(Some(Proxy::Haproxy));
-        assert_eq!(one[0].line, "timeout server 1h   # and timeout client 1h");
+        assert_eq!(one[0].line, "timeout server 1h   # longer than the server's heartbeat");
         assert_eq!(one[1].place, "Fanfare");
     }
 }

@@ -1,12 +1,19 @@
-//! `fanfare doctor` through a real nginx, with and without each fault, and in front of servers that play one.
+//! `fanfare doctor` through a real nginx, Apache, HAProxy and Caddy, with and without each fault, and in front of servers that
+//! play one.
 
+mod proxy;
+
+mod apache;
+mod caddy;
+mod haproxy;
 mod nginx;
+
+mod cures;
 mod scripted;
 
 use serde_json::Value;
 
 use crate::running::{Ended, Hub, fanfare, run};
-use nginx::Nginx;
 
 /// Longer than anything takes on the slowest machine: what should arrive has this much time.
 const PATIENT: [&str; 4] = ["--patience", "30s", "--max-time", "5m"];
@@ -42,10 +49,16 @@ impl Diagnosis {
     /// The fault is cured by a line of nginx, and of no other proxy, because it said who it is.
     fn assert_cure(&self, name: &str, line: &str) -> &Self {
         assert_eq!(self.report["proxy"], "nginx", "{self:?}");
-        let cures = self.check(name)["cures"].as_array().unwrap();
-        let of = |place: &str| cures.iter().find(|cure| cure["for"] == place).map(|cure| cure["line"].to_string());
-        assert!(of("nginx").is_some_and(|cure| cure.contains(line)) && of("Apache").is_none(), "{self:?}");
+        assert!(self.cure(name, "nginx").is_some_and(|cure| cure.contains(line)), "{self:?}");
+        assert_eq!(self.cure(name, "Apache"), None);
         self
+    }
+
+    /// The line for `place`.
+    fn cure(&self, name: &str, place: &str) -> Option<String> {
+        let cures = self.check(name)["cures"].as_array().unwrap();
+        let cure = cures.iter().find(|cure| cure["for"] == place)?;
+        Some(cure["line"].as_str().unwrap().to_owned())
     }
 
     fn problems(&self) -> Vec<&str> {
@@ -74,7 +87,7 @@ fn a_hub_of_this_machine_is_well() {
 #[test]
 fn the_nginx_of_the_documentation_is_well() {
     let hub = Hub::start(&["serve", "--memory", "--heartbeat", "100ms", "--cors-origin", "https://a.example"]);
-    let nginx = Nginx::documented(&hub);
+    let nginx = nginx::start_documented(&hub);
     let certificate = nginx.certificate();
     let arguments = ["--cacert", certificate.to_str().unwrap(), "--origin", "https://a.example", "--idle", "1s"];
     let diagnosis = diagnose(&nginx.url("/events"), &[&arguments[..], &PATIENT].concat());
@@ -91,7 +104,7 @@ fn the_nginx_of_the_documentation_is_well() {
 fn http_1_0_to_the_hub_and_a_flushed_gzip_are_no_faults() {
     let hub = Hub::start(&["serve", "--memory"]);
     let nginx =
-        Nginx::start(&hub, &[], "proxy_http_version 1.0; gzip on; gzip_min_length 0; gzip_types text/event-stream;");
+        nginx::start(&hub, &[], "proxy_http_version 1.0; gzip on; gzip_min_length 0; gzip_types text/event-stream;");
     let diagnosis = diagnose(&nginx.url("/events"), &PATIENT);
     assert_eq!((diagnosis.code, diagnosis.problems()), (Some(0), vec![]), "{diagnosis:?}");
     diagnosis.assert("delivery", "ok", "").assert("compression", "ok", "gzip");
@@ -100,7 +113,7 @@ fn http_1_0_to_the_hub_and_a_flushed_gzip_are_no_faults() {
 #[test]
 fn a_buffer_is_found() {
     let hub = Hub::start(&["serve", "--memory"]);
-    let nginx = Nginx::start(&hub, &[], "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;");
+    let nginx = nginx::start(&hub, &[], "proxy_buffering on; proxy_ignore_headers X-Accel-Buffering;");
     for path in ["/events", "/.well-known/mercure"] {
         let diagnosis = diagnose(&nginx.url(path), &IMPATIENT);
         assert_eq!(diagnosis.code, Some(1));
@@ -112,7 +125,7 @@ fn a_buffer_is_found() {
 #[test]
 fn a_short_time_out_is_found() {
     let hub = Hub::start(&["serve", "--memory"]);
-    let nginx = Nginx::start(&hub, &[], "proxy_read_timeout 1s;");
+    let nginx = nginx::start(&hub, &[], "proxy_read_timeout 1s;");
     let diagnosis = diagnose(&nginx.url("/events"), &[&PATIENT[..], &["--idle", "1m"]].concat());
     assert_eq!(diagnosis.code, Some(1));
     diagnosis.assert("idle", "problem", "cut off").assert_cure("idle", "proxy_read_timeout");
@@ -130,7 +143,7 @@ fn headers_that_do_not_arrive_are_found() {
         ("proxy_hide_header Access-Control-Allow-Origin;", "cors", "there is no", "add_header"),
         ("add_header Access-Control-Allow-Origin \"*\";", "cors", "twice", "proxy_hide_header"),
     ] {
-        let nginx = Nginx::start(&hub, &[], configuration);
+        let nginx = nginx::start(&hub, &[], configuration);
         let diagnosis = diagnose(&nginx.url("/events"), &[&origin[..], &IMPATIENT].concat());
         assert_eq!((diagnosis.code, diagnosis.problems()), (Some(1), vec![name]), "{configuration} {diagnosis:?}");
         diagnosis.assert(name, "problem", text);
@@ -144,10 +157,10 @@ fn headers_that_do_not_arrive_are_found() {
 fn a_page_that_sends_a_token_needs_a_preflight() {
     let hub = Hub::start(&["serve", "--memory", "--cors-origin", "https://a.example"]);
     let arguments = ["--origin", "https://a.example", "--token", "x"];
-    let nginx = Nginx::start(&hub, &[], "");
+    let nginx = nginx::start(&hub, &[], "");
     let diagnosis = diagnose(&nginx.url("/events"), &[&arguments[..], &PATIENT].concat());
     diagnosis.assert("preflight", "ok", "");
-    let nginx = Nginx::start(&hub, &[], "if ($request_method = OPTIONS) { return 405; }");
+    let nginx = nginx::start(&hub, &[], "if ($request_method = OPTIONS) { return 405; }");
     let diagnosis = diagnose(&nginx.url("/events"), &[&arguments[..], &PATIENT].concat());
     diagnosis.assert("preflight", "problem", "405").assert_cure("preflight", "Access-Control-Allow-Headers");
     let elsewhere = ["--origin", "https://b.example", "--token", "x"];
@@ -159,7 +172,7 @@ fn a_page_that_sends_a_token_needs_a_preflight() {
 #[test]
 fn six_connections_are_a_problem_where_a_browser_could_have_more() {
     let hub = Hub::start(&["serve", "--memory"]);
-    let nginx = Nginx::start(&hub, &["ssl"], "");
+    let nginx = nginx::start(&hub, &["ssl"], "");
     let certificate = nginx.certificate();
     let arguments = [&["--cacert", certificate.to_str().unwrap()], &PATIENT[..]].concat();
     let diagnosis = diagnose(&nginx.url("/events"), &arguments);
@@ -170,7 +183,7 @@ fn six_connections_are_a_problem_where_a_browser_could_have_more() {
 #[test]
 fn what_is_no_stream_is_said_with_its_reason() {
     let hub = Hub::start(&["serve", "--memory"]);
-    let nginx = Nginx::start(&hub, &[], "proxy_set_header Host events.example.com;");
+    let nginx = nginx::start(&hub, &[], "proxy_set_header Host events.example.com;");
     diagnose(&nginx.url("/events"), &PATIENT).assert("connect", "problem", "421");
     diagnose(&hub.url("/nowhere"), &PATIENT).assert("connect", "problem", "404");
     diagnose(&hub.url("/metrics"), &PATIENT).assert("content-type", "problem", "openmetrics");

@@ -4,6 +4,8 @@
 #[path = "../running/mod.rs"]
 mod running;
 
+mod port;
+
 mod compression;
 mod config;
 mod dashboard;

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
 
+use crate::port::Port;
 use crate::running::{Curl, Hub, PATIENCE, curl, fanfare, run, without_settings};
 
 /// A hub that gets `listener` as its file 3.
@@ -47,6 +48,31 @@ fn who_connects_between_two_hubs_is_served_by_the_second() {
     let mut answer = String::new();
     between.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// systemd's own tool opens the socket, and starts the hub when somebody has connected: who comes first is not refused.
+#[test]
+fn systemd_starts_the_hub_for_who_has_connected() {
+    let port = Port::of_its_own();
+    let address = port.address;
+    let client = std::thread::spawn(move || {
+        let mut client = port.connect(|| ());
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let mut command = Command::new("systemd-socket-activate");
+    command.arg("-l").arg(address.to_string()).arg(env!("CARGO_BIN_EXE_fanfare"));
+    // The address that is not handed over would not do: the port is taken.
+    command.args(["serve", "--memory", "--drain", "10ms", "--listen"]).arg(address.to_string());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut hub = Hub::spawn(without_settings(&mut command));
+    assert_eq!(hub.address, address);
+    assert!(client.join().unwrap().starts_with("HTTP/1.1 200"));
+    hub.signal("TERM");
+    assert_eq!(hub.ended().code(), Some(0));
 }
 
 #[test]

@@ -70,7 +70,9 @@ async fn a_compressor_that_does_not_flush_is_found() {
     .await;
     diagnosis.assert("delivery", "ok", "").assert("compression", "problem", "without flushing");
     let cures = diagnosis.check("compression")["cures"].as_array().unwrap();
-    assert_eq!(cures.len(), 4, "nothing says which proxy it is: {diagnosis:?}");
+    // HAProxy compresses too, and flushes it.
+    let of: Vec<_> = cures.iter().map(|cure| cure["for"].as_str().unwrap()).collect();
+    assert_eq!(of, ["nginx", "Apache", "Caddy"], "nothing says which proxy it is: {diagnosis:?}");
 }
 
 #[tokio::test]
