@@ -8,9 +8,9 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response, StatusCode, Version};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::limits::{DATA_CHARS_MAX, REFUSAL_BYTES_MAX, REMEMBERED_MAX};
+use super::limits::{DATA_CHARS_MAX, REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT, REMEMBERED_MAX};
 use crate::refusal::detail;
 
 /// A request whose answer is being watched. It is ended with its handle.
@@ -182,11 +182,14 @@ impl Seen {
 
 async fn reason(response: &mut Response) -> String {
     let mut body = Vec::new();
-    while body.len() < REFUSAL_BYTES_MAX
-        && let Ok(Some(bytes)) = response.chunk().await
-    {
-        body.extend_from_slice(&bytes);
-    }
+    let read = async {
+        while body.len() < REFUSAL_BYTES_MAX
+            && let Ok(Some(bytes)) = response.chunk().await
+        {
+            body.extend_from_slice(&bytes);
+        }
+    };
+    let _ = timeout(REFUSAL_TIMEOUT, read).await;
     detail(&body)
 }
 
