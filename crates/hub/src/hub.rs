@@ -177,13 +177,20 @@ impl Hub {
     }
 
     /// Ends every stream, spread over the drain time, and takes no publish and no subscription any more. Returns when no
-    /// stream is open: an application that serves [`router`](Self::router) itself calls it before it shuts down.
+    /// stream is open, or at the end of that time: an application that serves [`router`](Self::router) itself calls it
+    /// before it shuts down.
+    ///
+    /// A stream whose peer takes nothing can't end, and its connection is the server's. Whatever waits for connections
+    /// after this, as `axum::serve` does, needs a bound of its own.
     pub async fn stop(&self) {
         self.drain();
-        let mut looks = tokio::time::interval(IDLE_LOOK_INTERVAL);
-        while self.shared.counters.subscribers.get() > 0 {
-            looks.tick().await;
-        }
+        let ended = async {
+            let mut looks = tokio::time::interval(IDLE_LOOK_INTERVAL);
+            while self.shared.counters.subscribers.get() > 0 {
+                looks.tick().await;
+            }
+        };
+        let _ = tokio::time::timeout(self.shared.settings.drain, ended).await;
     }
 
     /// Takes no publish and no subscription from now on, and ends the streams, spread over the drain time.

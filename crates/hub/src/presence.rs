@@ -154,21 +154,23 @@ impl Presence {
     /// there was neither.
     pub(crate) fn cursor(&self) -> Option<NewsCursor> {
         let state = self.state();
-        let position = *self.tail.borrow();
-        let has_any = position.offset > 0 || !state.bulletin.is_empty();
-        has_any.then(|| state.cursor(position, state.bulletin.next().saturating_sub(1)))
+        self.cursor_before(&state, state.bulletin.latest())
     }
 
     /// The same for whoever may go on at another node, which knows of the time alone: it tells the time of now, not that of
     /// the last news.
     pub(crate) fn cursor_now(&self) -> Option<NewsCursor> {
-        {
-            let mut state = self.state();
-            if state.cluster.is_some() {
-                state.bulletin.pass(self.clock.now());
-            }
+        let mut state = self.state();
+        if state.cluster.is_some() {
+            state.bulletin.pass(self.clock.now());
         }
-        self.cursor()
+        self.cursor_before(&state, state.bulletin.next())
+    }
+
+    fn cursor_before(&self, state: &State, number: u64) -> Option<NewsCursor> {
+        let position = *self.tail.borrow();
+        let has_any = position.offset > 0 || !state.bulletin.is_empty();
+        has_any.then(|| state.cursor(position, number.saturating_sub(1)))
     }
 
     /// The next message for other nodes, of at most so many bytes, and to which if not to all of them.

@@ -61,11 +61,8 @@ impl Hub {
         let served = async {
             server.serve_until(&shards, shutdown).await?;
             tracing::info!(%address, "draining");
-            let drained = async {
-                // What is open at the end of the drain is cut.
-                let _ = tokio::time::timeout(self.shared.settings.drain, self.stop()).await;
-            };
-            server.serve_until(&shards, drained).await
+            // What is open at the end of the drain is cut.
+            server.serve_until(&shards, self.stop()).await
         };
         tokio::select! {
             served = served => served?,

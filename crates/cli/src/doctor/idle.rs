@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::cure::Fault;
 use super::report::Check;
 use super::stream::{Seen, shown};
@@ -37,8 +39,5 @@ pub(super) fn judge(seen: &Seen, watched: Option<Duration>, is_hub: bool) -> Che
 }
 
 fn silence_max(seen: &Seen) -> Duration {
-    let times = seen.pieces.iter().map(|piece| piece.at).chain([tokio::time::Instant::now()]);
-    let start = seen.head.as_ref().map_or(seen.started, |head| head.at);
-    let mut before = start;
-    times.map(|at| at - std::mem::replace(&mut before, at)).max().unwrap_or_default()
+    seen.silence_max.max(Instant::now() - seen.last_at())
 }

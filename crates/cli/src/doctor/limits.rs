@@ -14,6 +14,9 @@ pub(super) const DATA_CHARS_MAX: usize = 80;
 /// How much of a refusal's body is read, in bytes: its reason stands at the start.
 pub(super) const REFUSAL_BYTES_MAX: usize = 8 << 10;
 
+/// How long a refusal's body may take to say it: the status has come, and is what counts.
+pub(super) const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A filling event, in bytes of data: the largest of the usual buffers in one, and far below what a hub takes.
 pub(super) const FILL_BYTES: usize = 16 << 10;
 

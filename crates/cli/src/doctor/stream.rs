@@ -8,9 +8,9 @@ use reqwest::header::HeaderMap;
 use reqwest::{RequestBuilder, Response, StatusCode, Version};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::limits::{DATA_CHARS_MAX, REFUSAL_BYTES_MAX, REMEMBERED_MAX};
+use super::limits::{DATA_CHARS_MAX, REFUSAL_BYTES_MAX, REFUSAL_TIMEOUT, REMEMBERED_MAX};
 use crate::refusal::detail;
 
 /// A request whose answer is being watched. It is ended with its handle.
@@ -33,6 +33,8 @@ pub(super) struct Seen {
     pub(super) events: Vec<Event>,
     /// Of the body, in all.
     pub(super) bytes: usize,
+    /// The longest time without a byte before the last one.
+    pub(super) silence_max: Duration,
     pub(super) end: Option<End>,
 }
 
@@ -104,7 +106,8 @@ impl Drop for Stream {
 
 impl Seen {
     pub(super) fn new(started: Instant) -> Self {
-        Self { started, head: None, failure: None, pieces: Vec::new(), events: Vec::new(), bytes: 0, end: None }
+        let (pieces, events, silence_max) = (Vec::new(), Vec::new(), Duration::ZERO);
+        Self { started, head: None, failure: None, pieces, events, bytes: 0, silence_max, end: None }
     }
 
     /// There is a head, or there will be none.
@@ -156,9 +159,10 @@ impl Seen {
     fn take(&mut self, bytes: &[u8], decoder: &mut Decoder) {
         let at = Instant::now();
         self.bytes += bytes.len();
+        self.silence_max = self.silence_max.max(at - self.last_at());
         let cuts_a_line = !bytes.ends_with(b"\n") && !bytes.ends_with(b"\r");
         let piece = Piece { at, bytes: bytes.len(), cuts_a_line };
-        // The last one always, because the length of a silence is counted from it.
+        // The last one always, because the silence after it is counted from it.
         if self.pieces.len() == REMEMBERED_MAX {
             self.pieces.pop();
         }
@@ -178,11 +182,14 @@ impl Seen {
 
 async fn reason(response: &mut Response) -> String {
     let mut body = Vec::new();
-    while body.len() < REFUSAL_BYTES_MAX
-        && let Ok(Some(bytes)) = response.chunk().await
-    {
-        body.extend_from_slice(&bytes);
-    }
+    let read = async {
+        while body.len() < REFUSAL_BYTES_MAX
+            && let Ok(Some(bytes)) = response.chunk().await
+        {
+            body.extend_from_slice(&bytes);
+        }
+    };
+    let _ = timeout(REFUSAL_TIMEOUT, read).await;
     detail(&body)
 }
 
@@ -198,5 +205,22 @@ pub(super) fn shown(time: Duration) -> String {
         format!("{} ms", time.as_millis())
     } else {
         format!("{:.1} s", time.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More pieces than are remembered are no silence.
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_silence_is_between_two_pieces_that_followed_each_other() {
+        let (mut seen, mut decoder) = (Seen::new(Instant::now()), Decoder::new());
+        for piece in 0..3 * REMEMBERED_MAX {
+            tokio::time::advance(Duration::from_millis(if piece == 1500 { 700 } else { 10 })).await;
+            seen.take(b"data: x\n\n", &mut decoder);
+        }
+        assert_eq!((seen.silence_max, seen.last_at()), (Duration::from_millis(700), Instant::now()));
+        assert_eq!((seen.pieces.len(), seen.events.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
     }
 }

@@ -85,7 +85,7 @@ pub(crate) fn may_not_publish(hub: &Hub) -> Problem {
     }
 }
 
-/// What somebody may do ends too soon for a stream to begin.
+/// What somebody may do has ended, or does too soon for a stream to begin.
 pub(crate) fn has_ended(hub: &Hub) -> Problem {
     match hub.shared.settings.authorization {
         Authorization::Application(_) => Refusal::ended().into(),

@@ -24,7 +24,7 @@ use crate::presence::{NewsCursor, NewsStart, Presence, Watching};
 use crate::selector::{Selector, Selectors};
 use crate::subscription::Subscription;
 use crate::ticket::{Crowded, Ticket};
-use crate::{Hub, Settings, SlowPolicy};
+use crate::{Hub, Revocation, Settings, SlowPolicy};
 
 /// What a subscriber without a cursor is told first, which can't know where it begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,9 +123,10 @@ async fn stream(
         return Err(too_many_templates());
     }
     let mut start = hub.start(&cursor, &access.grant).await.map_err(Problem::unavailable)?;
-    // Another node's events may have had to be waited for, and no stream outlasts its token.
+    // Another node's events may have had to be waited for, and no stream outlasts what was granted.
     let left = access.left.map(|left| left.saturating_sub(let_in_at.elapsed()));
-    if left.is_some_and(|left| left < STREAM_LIFE_MIN) {
+    let is_revoked = access.revocation.as_ref().is_some_and(Revocation::is_revoked);
+    if is_revoked || left.is_some_and(|left| left < STREAM_LIFE_MIN) {
         return Err(access::has_ended(hub));
     }
     start.tells_position &= greeting == Greeting::Position;

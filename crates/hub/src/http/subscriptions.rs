@@ -1,6 +1,7 @@
 //! `GET /.well-known/mercure/subscriptions…`: who is subscribed now.
 
 use std::convert::Infallible;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -40,9 +41,11 @@ pub(crate) async fn list(State(hub): State<Hub>, head: Parts) -> Result<Response
     let nodes = presence.nodes();
     let incomplete: Vec<&str> =
         nodes.iter().filter(|(_, is_whole)| !**is_whole).map(|(name, _)| name.as_str()).collect();
-    // Of whom not everybody is known is no news, and changes the list.
-    let version: Vec<&str> = std::iter::once(&*etag).chain(incomplete.iter().copied()).collect();
-    let etag = format!("\"{}\"", version.join("/"));
+    // Which nodes there are, and of whom not everybody is known, is no news, and changes the list.
+    let etag = match presence.name() {
+        Some(_) => format!("\"{etag}/{:016x}\"", BuildHasherDefault::<DefaultHasher>::new().hash_one(&nodes)),
+        None => format!("\"{etag}\""),
+    };
     let mut opening = json!({ "@context": CONTEXT, "id": &path, "type": "Subscriptions", "lastEventID": &cursor });
     if let Some(own) = presence.name() {
         opening["node"] = json!(own);

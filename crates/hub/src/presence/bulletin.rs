@@ -108,6 +108,11 @@ impl Bulletin {
         self.next << INDEX_BITS
     }
 
+    /// The number that comes after the last news, whatever the time is.
+    pub(super) fn latest(&self) -> u64 {
+        self.notes.back().map_or(self.first, |note| note.number + 1) << INDEX_BITS
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.notes.is_empty()
     }

@@ -45,6 +45,23 @@ async fn an_application_merges_or_nests_it_and_ends_its_streams() {
     tokio::time::timeout(PATIENCE, server).await.unwrap().unwrap().unwrap();
 }
 
+/// hyper waits for it without end, and looks at its stream no more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_subscriber_that_never_reads_does_not_hold_an_application_up() {
+    let mut settings = Settings::default();
+    settings.drain = Duration::from_millis(50);
+    let hub = Hub::builder().settings(settings).build().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/events", listener.local_addr().unwrap());
+    tokio::spawn(axum::serve(listener, hub.router()).into_future());
+    let _never_reads = reqwest::get(url).await.unwrap();
+    for _ in 0..30 {
+        hub.publish(Update::new(Topic::new("a").unwrap(), "x".repeat(1 << 20))).await.unwrap();
+    }
+    tokio::time::timeout(PATIENCE / 6, hub.stop()).await.unwrap();
+    assert_eq!(hub.figures().subscribers, 1);
+}
+
 /// Every path is the same below a prefix, and what names others names them so that they are found.
 #[tokio::test]
 async fn below_a_prefix_everything_is_as_it_is_without() {

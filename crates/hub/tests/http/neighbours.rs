@@ -231,17 +231,20 @@ async fn a_watcher_that_changes_nodes_goes_on_or_is_told_that_it_can_not() {
     drop(early);
 
     // Later it has: what the list of one says is where to go on at the other.
+    let mut round = 0;
     let came = loop {
+        // Those of the rounds before may be told of again, also that they went.
+        round += 1;
+        let topic = format!("late{round}");
         let (_, _, list) = get(&one, LIST).await;
         let cursor = list["lastEventID"].as_str().unwrap().to_owned();
-        let other = one.subscribe_with(&format!("{HUB}?topic=late"), &subscriber(&[])).await;
+        let other = one.subscribe_with(&format!("{HUB}?topic={topic}"), &subscriber(&[])).await;
         let mut watcher = watch(&two, Some(&cursor)).await;
         let got = watcher.next().await.unwrap();
         if got.event_type == "message" {
             assert_eq!(watcher.header("last-event-id"), cursor);
-            // What was known before may be told again.
             let first: Value = serde_json::from_str(&got.data).unwrap();
-            break if first["topic"] == "late" { first } else { next(&mut watcher, "late").await.0 };
+            break if first["topic"] == *topic { first } else { next(&mut watcher, &topic).await.0 };
         }
         drop(other);
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -261,4 +264,32 @@ async fn without_gap_events_the_header_tells_and_the_stream_goes_on() {
     assert_eq!(watcher.header("last-event-id"), "earliest");
     let (own, _) = next(&mut watcher, "a").await;
     assert_eq!((&own["active"], own.get("node")), (&json!(true), None));
+}
+
+/// The list of the next millisecond is the same one if nobody came or went.
+#[tokio::test]
+async fn a_list_that_did_not_change_is_not_sent_again() {
+    let cluster = Cluster::new(LONG);
+    let (one, _) = cluster.hub("one", 1).await;
+    let (_two, _) = cluster.hub("two", 2).await;
+    let _somebody = one.get("/events/a").bearer_auth(subscriber(&[])).send().await.unwrap();
+    settle(&one, &["one", "two"], 1).await;
+    let list = async |etag: &str| {
+        let request = one.get(LIST).bearer_auth(subscriber(&[ALL])).header("If-None-Match", etag);
+        request.send().await.unwrap()
+    };
+    let etag = list("\"none\"").await.headers()["etag"].to_str().unwrap().to_owned();
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+        assert_eq!(list(&etag).await.status(), 304);
+    }
+    // Another node without a subscriber is no news, and is on the list.
+    let (_three, _) = cluster.hub("three", 3).await;
+    settle(&one, &["one", "three", "two"], 1).await;
+    let with_three = list(&etag).await;
+    assert_eq!(with_three.status(), 200);
+    let etag = with_three.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(list(&etag).await.status(), 304);
+    let _another = one.get("/events/a").bearer_auth(subscriber(&[])).send().await.unwrap();
+    assert_eq!(list(&etag).await.status(), 200);
 }

@@ -154,32 +154,49 @@ async fn a_cursor_of_another_node_is_waited_for_and_what_can_not_be_told_is_503(
     assert_eq!(unknown.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
-/// An engine whose log takes some seconds to have everything.
+/// An engine whose log takes some seconds to have everything, in which a session may end.
 #[derive(Debug)]
-struct Late(Arc<MemoryLog>);
+struct Late {
+    log: Arc<MemoryLog>,
+    ends: Revocation,
+}
 
 impl Engine for Late {
     fn append(&self, batch: Vec<Draft>) -> Append<'_> {
-        fanfare_log::Log::store(&*self.0, batch, Place::Next)
+        fanfare_log::Log::store(&*self.log, batch, Place::Next)
     }
 
     fn catch_up(&self) -> CatchUp<'_> {
         Box::pin(async {
             tokio::time::sleep(Duration::from_secs(3)).await;
+            self.ends.revoke();
             Ok(())
         })
     }
 }
 
+/// A hub whose log catches up slowly. Ada's session is `session`, and `ends` ends meanwhile.
+async fn late(session: &Revocation, ends: Revocation) -> Running {
+    let log = Arc::new(MemoryLog::new(Epoch(1), Retention::default()));
+    let mut settings = Settings::default();
+    settings.authorization = application(session);
+    Running::of(Hub::builder().settings(settings).engine(Arc::new(Late { log: log.clone(), ends }), log)).await
+}
+
 /// What passes while the log catches up is no time that comes on top of what somebody has.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_was_waited_for_does_not_outlast_its_access() {
-    let log = Arc::new(MemoryLog::new(Epoch(1), Retention::default()));
-    let mut settings = Settings::default();
-    settings.authorization = application(&Revocation::new());
-    let builder = Hub::builder().settings(settings).engine(Arc::new(Late(log.clone())), log);
-    let hub = Running::of(builder).await;
+    let hub = late(&Revocation::new(), Revocation::new()).await;
     let subscribe = |cursor| hub.get("/events").header("x-user", "shorter").header("Last-Event-ID", cursor).send();
+    assert_eq!(subscribe("earliest").await.unwrap().status(), StatusCode::OK);
+    assert_eq!(subscribe("e1-99").await.unwrap().status(), StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_was_waited_for_does_not_begin_when_its_access_was_taken_back() {
+    let session = Revocation::new();
+    let hub = late(&session, session.clone()).await;
+    let subscribe = |cursor| hub.get("/events").header("x-user", "ada").header("Last-Event-ID", cursor).send();
     assert_eq!(subscribe("earliest").await.unwrap().status(), StatusCode::OK);
     assert_eq!(subscribe("e1-99").await.unwrap().status(), StatusCode::UNAUTHORIZED);
 }

@@ -119,3 +119,15 @@ async fn a_reset_is_a_cut() {
     .await;
     diagnosis.assert("idle", "problem", "cut off");
 }
+
+#[tokio::test]
+async fn a_refusal_that_does_not_end_is_told_all_the_same() {
+    let diagnosis = examine(&PATIENT, |mut peer, _, _| async move {
+        peer.send("HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\n\r\nno such stream\n").await?;
+        peer.closed().await;
+        Ok(())
+    })
+    .await;
+    assert_eq!(diagnosis.code, Some(1));
+    diagnosis.assert("connect", "problem", "404 Not Found: no such stream");
+}
