@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How long a publish may take in all. A cluster elects a new leader within some seconds; whoever publishes shall not
-/// wait longer before it is told to come back.
+/// How long a publish may wait until it can be sent, and how long for its answer then: ten seconds in all. A cluster
+/// elects a new leader within some seconds; whoever publishes shall not wait longer before it is told to come back.
 pub(crate) const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a subscriber waits until its cursor can be judged: as above, and most proxies give an answer 30 seconds.

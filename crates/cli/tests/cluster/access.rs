@@ -191,6 +191,37 @@ fn an_account_without_jetstream_is_named() {
     refused(&mut command(&["--engine", &url, "--engine-user", "hub", "--engine-password", "s3cret"]), 3, &words);
 }
 
+/// The permissions that `docs/cluster.md` names are enough, and without them it is said what is missing.
+#[test]
+fn a_hub_needs_no_other_permissions_than_the_guide_names() {
+    let hub = |publish: &str| {
+        let subscribe = r#"["_INBOX.>", "fanfare.FANFARE.nodes.*"]"#;
+        format!(
+            "authorization {{ users: [ {{ user: hub, password: s3cret, permissions: \
+             {{ publish: [{publish}], subscribe: {subscribe} }} }} ] }}"
+        )
+    };
+    let named = r#""fanfare.FANFARE", "fanfare.FANFARE.nodes.*", "$KV.FANFARE-epoch.>", "$JS.API.>""#;
+    let mut servers = Servers::one_with(&hub(named));
+    let url = servers.url();
+    let arguments = ["--engine", &url, "--engine-user", "hub", "--engine-password", "s3cret", "--subscriptions"];
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut serve = command(&arguments);
+    let running = Hub::spawn(serve.env_remove("FANFARE_LOG").stderr(log.reopen().unwrap()));
+    ready_until(&running, is_ready);
+    curl(&["-d", "hello", &running.url("/events/a")]);
+    let said = fs::read_to_string(log.path()).unwrap();
+    assert!(!said.to_lowercase().contains("permissions"), "{said}");
+    // A hub that may not ask JetStream waits, and says what to look at.
+    servers.kill(0);
+    servers.configure(0, &hub(r#""fanfare.FANFARE""#));
+    servers.begin(0);
+    let why = ready_until(&running, |said| said.contains("permissions"));
+    assert!(why.contains("JetStream does not answer"), "{why}");
+    let said = fs::read_to_string(log.path()).unwrap();
+    assert!(said.contains("a server of NATS says") && said.contains("Permissions Violation"), "{said}");
+}
+
 /// Everything about the engine in a file, and in the environment, where each has a say.
 #[test]
 fn an_engine_is_set_by_a_file_and_by_the_environment() {
