@@ -70,7 +70,10 @@ impl NatsEngine {
         let scouting = watch::Sender::new(Scouted::default());
         let scouted = scouting.subscribe();
         let mut tasks = JoinSet::new();
-        tasks.spawn(Scout { context: context.clone(), stream: stream.clone(), asks: asks.subscribe(), scouting }.run());
+        let (asking, connected) = (asks.subscribe(), status.subscribe());
+        let scout =
+            Scout { context: context.clone(), stream: stream.clone(), status: connected, asks: asking, scouting };
+        tasks.spawn(scout.run());
         tasks.spawn(Follower { context: context.clone(), settings, log, status: status.clone() }.run());
         let asked = Arc::new(AtomicU64::new(0));
         Ok(Self { context, stream, subject, status, asked, asks, scouted, tasks })

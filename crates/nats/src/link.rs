@@ -177,8 +177,18 @@ fn note(event: &Event, status: &watch::Sender<Status>) {
             tracing::warn!("the connection to NATS is lost: trying again");
             status.send_modify(|status| status.is_connected = false);
         }
-        // Of permissions, and of credentials that end under way.
-        Event::ServerError(error) => tracing::warn!("a server of NATS says: {error}"),
+        // Of permissions, and of credentials that end under way. It may say the same of every publish.
+        Event::ServerError(error) => {
+            let mut is_news = false;
+            status.send_if_modified(|status| {
+                is_news = status.server_error.as_ref() != Some(error);
+                status.server_error = Some(error.clone());
+                false
+            });
+            if is_news {
+                tracing::warn!("a server of NATS says: {error}");
+            }
+        }
         Event::SlowConsumer(_) => tracing::debug!("more came from NATS than is held: it is asked for again"),
         event => tracing::debug!(%event, "NATS"),
     }

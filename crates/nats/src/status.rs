@@ -1,5 +1,6 @@
 //! How far a node is, for all who wait for it.
 
+use async_nats::ServerError;
 use fanfare_log::Epoch;
 
 /// What the parts of an engine tell each other. Everybody watches one of these.
@@ -9,6 +10,8 @@ pub(crate) struct Status {
     pub(crate) is_connected: bool,
     /// Why there is none, as far as it is known.
     pub(crate) disconnection: Option<Disconnection>,
+    /// What a server said last on this connection.
+    pub(crate) server_error: Option<ServerError>,
     /// The epoch that this node has agreed on with the stream as it is now. `None` while that is in doubt: nothing gets a
     /// position then.
     pub(crate) epoch: Option<Epoch>,
@@ -44,6 +47,7 @@ impl Status {
         Self {
             is_connected: false,
             disconnection: None,
+            server_error: None,
             epoch: None,
             agreements: 0,
             followed,
@@ -57,7 +61,7 @@ impl Status {
     }
 
     pub(crate) fn connect(&mut self) {
-        (self.is_connected, self.disconnection) = (true, None);
+        (self.is_connected, self.disconnection, self.server_error) = (true, None, None);
     }
 
     /// The highest sequence that this node knows to be taken.
