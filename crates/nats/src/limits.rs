@@ -64,7 +64,7 @@ pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// not know of it yet.
 pub(crate) const MISSING_LOOKS: u32 = 3;
 
-/// Attempts to agree on an epoch with other nodes that do the same at once, each with a pause.
+/// Attempts to agree on an epoch with other nodes that do the same at once: one of them wins each.
 pub(crate) const AGREE_ATTEMPTS: u32 = 10;
 
 /// How long the stream remembers idempotency keys: what the hub promises.
