@@ -47,6 +47,8 @@ pub(crate) enum Broken {
         "JetStream does not answer: unless a leader is being elected, look at the servers and at this user's permissions"
     )]
     Stream(#[source] StreamError),
+    #[error("look at --engine-replicas and --retain-bytes, and at whether another stream has the subject")]
+    Make(#[source] StreamError),
     #[error(
         "JetStream does not answer: unless a leader is being elected, look at the servers and at this user's permissions"
     )]
@@ -132,7 +134,7 @@ impl Follower {
         tracing::warn!(stream = self.settings.stream.as_str(), "making the stream, which is not there");
         make(&self.context, &self.settings).await.map_err(|error| match error {
             StreamError::Unfit(unfit) => Broken::Unfit(unfit),
-            error => Broken::Stream(error),
+            error => Broken::Make(error),
         })
     }
 

@@ -224,6 +224,28 @@ fn an_account_without_jetstream_is_named() {
     refused(&mut command(&["--engine", &url, "--engine-user", "hub", "--engine-password", "s3cret"]), 3, &words);
 }
 
+/// One server can't keep three copies, nor can two streams have one subject.
+#[test]
+fn a_stream_that_can_not_be_made_is_said_to_be_so() {
+    let servers = Servers::one();
+    let url = servers.url();
+    let check = |arguments: &[&str], words: &str| {
+        let hub = Hub::spawn(command(&["--engine", &url]).args(arguments).stderr(Stdio::inherit()));
+        let said = ready_until(&hub, |said| said.contains("can't be made"));
+        assert!(said.contains("look at --engine-replicas") && said.contains(words), "{said}");
+    };
+    check(&["--engine-replicas", "3"], "replicas > 1 not supported");
+    check(&["--retain-bytes", "5GiB"], "insufficient storage");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let operator = async_nats::jetstream::new(async_nats::connect(&url).await.unwrap());
+        let subjects = vec!["fanfare.>".to_owned()];
+        let other = async_nats::jetstream::stream::Config { name: "ALL".to_owned(), subjects, ..Default::default() };
+        operator.create_stream(other).await.unwrap();
+    });
+    check(&[], "subjects overlap");
+}
+
 /// The permissions that `docs/cluster.md` names are enough, and without them it is said what is missing.
 #[test]
 fn a_hub_needs_no_other_permissions_than_the_guide_names() {
