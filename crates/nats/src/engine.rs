@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::{GetStreamError, GetStreamErrorKind, PublishError, PublishErrorKind};
+use async_nats::jetstream::context::{
+    GetStreamError, GetStreamErrorKind, PublishAckFuture, PublishError, PublishErrorKind,
+};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::{Error as JetStreamError, ErrorCode};
 use bytes::Bytes;
 use fanfare_log::{Append, AppendError, AppendOnce, Appended, CatchUp, Draft, Engine, Epoch, Log};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::batch::Batch;
 use crate::bus::Bus;
@@ -69,7 +70,10 @@ impl NatsEngine {
         let scouting = watch::Sender::new(Scouted::default());
         let scouted = scouting.subscribe();
         let mut tasks = JoinSet::new();
-        tasks.spawn(Scout { context: context.clone(), stream: stream.clone(), asks: asks.subscribe(), scouting }.run());
+        let (asking, connected) = (asks.subscribe(), status.subscribe());
+        let scout =
+            Scout { context: context.clone(), stream: stream.clone(), status: connected, asks: asking, scouting };
+        tasks.spawn(scout.run());
         tasks.spawn(Follower { context: context.clone(), settings, log, status: status.clone() }.run());
         let asked = Arc::new(AtomicU64::new(0));
         Ok(Self { context, stream, subject, status, asked, asks, scouted, tasks })
@@ -91,13 +95,20 @@ impl NatsEngine {
 
     async fn publish(&self, drafts: Vec<Draft>, key: Option<&str>) -> Result<Appended, AppendError> {
         let count = drafts.len();
-        let known = self.agreed(0).await.map_err(AppendError::not_stored)?;
+        let deadline = Instant::now() + APPEND_TIMEOUT;
+        let known = self.agreed(0, deadline).await.map_err(AppendError::not_stored)?;
         let payload = Batch::new(known.epoch, drafts).encode();
         self.check_size(&payload)?;
-        let acknowledged = self.send(payload, key).await?;
+        let acknowledgement = self.send(payload, key, deadline).await?;
+        let deadline = Instant::now() + APPEND_TIMEOUT;
+        let acknowledged = match timeout_at(deadline, acknowledgement.into_future()).await {
+            Ok(Ok(acknowledged)) => acknowledged,
+            Ok(Err(error)) => return Err(refused(error)),
+            Err(_) => return Err(AppendError::maybe_stored("NATS did not acknowledge it in time")),
+        };
         let sequence = acknowledged.sequence;
         if acknowledged.duplicate && key.is_some() {
-            return self.first_answer(sequence).await;
+            return self.first_answer(sequence, deadline).await;
         }
         // A number that was given before says that the epoch is over. Else the follower may have found that meanwhile.
         let is_over = sequence <= known.taken;
@@ -111,7 +122,8 @@ impl NatsEngine {
             });
         }
         let unknown = |reason| AppendError::maybe_stored(format!("its place in the order is not known: {reason}"));
-        let now = self.agreed(if is_over { known.agreements + 1 } else { 0 }).await.map_err(unknown)?;
+        let agreements = if is_over { known.agreements + 1 } else { 0 };
+        let now = self.agreed(agreements, deadline).await.map_err(unknown)?;
         if now.agreements == known.agreements {
             self.status.send_if_modified(|status| {
                 if status.agreements == known.agreements {
@@ -125,11 +137,11 @@ impl NatsEngine {
     }
 
     /// What is agreed on, by at least so many agreements. An error says why there is nothing.
-    async fn agreed(&self, agreements: u64) -> Result<Known, String> {
+    async fn agreed(&self, agreements: u64, deadline: Instant) -> Result<Known, String> {
         let is_agreed =
             |status: &Status| status.is_connected && status.epoch.is_some() && status.agreements >= agreements;
         let mut status = self.status.subscribe();
-        let agreed = timeout(APPEND_TIMEOUT, status.wait_for(is_agreed)).await;
+        let agreed = timeout_at(deadline, status.wait_for(is_agreed)).await;
         let known = agreed.ok().and_then(|status| {
             let status = status.ok()?;
             Some(Known { epoch: status.epoch?, agreements: status.agreements, taken: status.taken() })
@@ -150,40 +162,41 @@ impl NatsEngine {
         Ok(())
     }
 
-    async fn send(&self, payload: Bytes, key: Option<&str>) -> Result<PublishAck, AppendError> {
+    /// Nothing is sent by whoever is not sent in time.
+    async fn send(
+        &self,
+        payload: Bytes,
+        key: Option<&str>,
+        deadline: Instant,
+    ) -> Result<PublishAckFuture, AppendError> {
         let message = PublishMessage::build().payload(payload).expected_stream(&self.stream);
         let message = match key {
             Some(key) => message.message_id(key),
             None => message,
         };
-        let sent = timeout(APPEND_TIMEOUT, self.context.send_publish(self.subject.clone(), message)).await;
-        let acknowledgement = match sent {
-            Ok(Ok(acknowledgement)) => acknowledgement,
+        match timeout_at(deadline, self.context.send_publish(self.subject.clone(), message)).await {
+            Ok(Ok(acknowledgement)) => Ok(acknowledgement),
             Ok(Err(error)) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {
-                return Err(AppendError::too_large("the batch is larger than NATS takes").with_source(error));
+                Err(AppendError::too_large("the batch is larger than NATS takes").with_source(error))
             }
-            Ok(Err(error)) => return Err(AppendError::not_stored("it could not be sent to NATS").with_source(error)),
-            Err(_) => return Err(AppendError::not_stored("too many publishes wait for NATS")),
-        };
-        match timeout(APPEND_TIMEOUT, acknowledgement.into_future()).await {
-            Ok(Ok(acknowledged)) => Ok(acknowledged),
-            Ok(Err(error)) => Err(refused(error)),
-            Err(_) => Err(AppendError::maybe_stored("NATS did not acknowledge it in time")),
+            Ok(Err(error)) => Err(AppendError::not_stored("it could not be sent to NATS").with_source(error)),
+            Err(_) => Err(AppendError::not_stored("too many publishes wait for NATS")),
         }
     }
 
     /// What a batch became that was stored before with the same key.
-    async fn first_answer(&self, sequence: u64) -> Result<Appended, AppendError> {
+    async fn first_answer(&self, sequence: u64, deadline: Instant) -> Result<Appended, AppendError> {
         let lost = |error: Box<dyn Error + Send + Sync>| {
             AppendError::maybe_stored("it was stored before, and what it became can't be read now").with_source(error)
         };
-        let epoch = self.agreed(0).await.map_err(|reason| lost(reason.into()))?.epoch;
+        let epoch = self.agreed(0, deadline).await.map_err(|reason| lost(reason.into()))?.epoch;
         let read = async {
             let stream = self.context.get_stream_no_info(&self.stream).await?;
             let message = stream.get_raw_message(sequence).await?;
             Ok(Batch::decode(&message.payload)?)
         };
-        let batch = read.await.map_err(lost)?;
+        let read = timeout_at(deadline, read).await.unwrap_or_else(|_| Err("it takes too long".into()));
+        let batch = read.map_err(lost)?;
         let positions = positions(epoch, sequence, batch.drafts.len())
             .ok_or_else(|| lost("the stream is out of numbers".into()))?;
         Ok(Appended::Before(batch.drafts.into_iter().map(|draft| draft.id).zip(positions).collect()))

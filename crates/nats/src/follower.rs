@@ -43,9 +43,15 @@ pub(crate) enum Broken {
     Unfit(Unfit),
     #[error("the stream is not there: it is made anew if it does not come back")]
     Missing(#[source] StreamError),
-    #[error("JetStream does not answer")]
+    #[error(
+        "JetStream does not answer: unless a leader is being elected, look at the servers and at this user's permissions"
+    )]
     Stream(#[source] StreamError),
-    #[error("JetStream does not answer")]
+    #[error("look at --engine-replicas and --retain-bytes, and at whether another stream has the subject")]
+    Make(#[source] StreamError),
+    #[error(
+        "JetStream does not answer: unless a leader is being elected, look at the servers and at this user's permissions"
+    )]
     Agree(#[from] AgreeError),
     #[error("the stream can't be followed")]
     Consumer(#[source] Box<dyn Error + Send + Sync>),
@@ -60,7 +66,7 @@ pub(crate) enum Broken {
 impl Follower {
     /// Follows until the task is ended.
     pub(crate) async fn run(self) {
-        let (mut pause, mut missing) = (RETRY_PAUSE, 0);
+        let (mut pause, mut missing, mut said) = (RETRY_PAUSE, 0, String::new());
         loop {
             let begun = self.status.borrow().followed;
             let Err(broken) = self.follow(&mut missing).await;
@@ -71,7 +77,12 @@ impl Follower {
             // Whoever came further shall not be slow because of an earlier failure.
             let moved = self.status.borrow().followed != begun || matches!(broken, Broken::Doubted);
             pause = if moved { RETRY_PAUSE } else { (pause * 2).min(RETRY_PAUSE_MAX) };
-            tracing::warn!("following the stream broke off, and is tried again: {}", told(&broken));
+            // What stays as it is, such as a stream that does not fit, is said once; the readiness says it all the time.
+            let why = told(&broken);
+            if moved || why != said {
+                tracing::warn!("following the stream broke off, and is tried again: {why}");
+            }
+            said = why;
             tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
             connected(&self.context.client(), &self.status).await;
         }
@@ -123,7 +134,7 @@ impl Follower {
         tracing::warn!(stream = self.settings.stream.as_str(), "making the stream, which is not there");
         make(&self.context, &self.settings).await.map_err(|error| match error {
             StreamError::Unfit(unfit) => Broken::Unfit(unfit),
-            error => Broken::Stream(error),
+            error => Broken::Make(error),
         })
     }
 

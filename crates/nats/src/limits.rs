@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// How long a publish may take in all. A cluster elects a new leader within some seconds; whoever publishes shall not
-/// wait longer before it is told to come back.
+/// How long a publish may wait until it can be sent, and how long for its answer then: ten seconds in all. A cluster
+/// elects a new leader within some seconds; whoever publishes shall not wait longer before it is told to come back.
 pub(crate) const APPEND_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a subscriber waits until its cursor can be judged: as above, and most proxies give an answer 30 seconds.
@@ -64,7 +64,7 @@ pub(crate) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
 /// not know of it yet.
 pub(crate) const MISSING_LOOKS: u32 = 3;
 
-/// Attempts to agree on an epoch with other nodes that do the same at once, each with a pause.
+/// Attempts to agree on an epoch with other nodes that do the same at once: one of them wins each.
 pub(crate) const AGREE_ATTEMPTS: u32 = 10;
 
 /// How long the stream remembers idempotency keys: what the hub promises.

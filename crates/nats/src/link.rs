@@ -146,26 +146,33 @@ fn note_attempts(servers: &[Server], status: &watch::Sender<Status>) {
         return;
     }
     said.sort();
-    let refusals = [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication, ConnectErrorKind::Tls]
-        .map(|kind| kind.to_string());
-    let is_refusal = |server: &Server| {
-        let error = server.last_error.as_deref().unwrap_or_default();
-        refusals.iter().any(|refusal| error.starts_with(refusal))
-    };
-    let is_refused = servers.iter().any(is_refusal);
+    let is_refused = servers.iter().filter_map(|server| server.last_error.as_deref()).any(is_refusal);
     let said = said.join("; ");
-    let why = Some(if is_refused { Disconnection::Refused(said) } else { Disconnection::Away(said) });
+    let why = if is_refused { Disconnection::Refused(said.clone()) } else { Disconnection::Away(said.clone()) };
     let is_news = status.send_if_modified(|status| {
-        let is_news = !status.is_connected && status.disconnection != why;
+        let is_news = !status.is_connected && status.disconnection.as_ref() != Some(&why);
         if is_news {
-            status.disconnection = why;
+            status.disconnection = Some(why);
         }
         is_news
     });
-    if is_news && let Some(why) = status.borrow().unready() {
-        tracing::warn!("{why}");
+    match (is_news, is_refused) {
+        (true, true) => {
+            tracing::warn!("NATS does not let this node in: look at its credentials and certificates: {said}")
+        }
+        (true, false) => tracing::warn!("NATS is away: {said}"),
+        (false, _) => {}
     }
 }
+
+/// Whether a server did not want this node, or the other way round. The client keeps the text of an error alone.
+fn is_refusal(error: &str) -> bool {
+    let kinds = [ConnectErrorKind::AuthorizationViolation, ConnectErrorKind::Authentication, ConnectErrorKind::Tls];
+    kinds.iter().any(|kind| error.starts_with(&kind.to_string())) || TLS_ERRORS.iter().any(|text| error.contains(text))
+}
+
+/// As the TLS library shows its errors about certificates, ours and theirs.
+const TLS_ERRORS: [&str; 2] = ["invalid peer certificate", "received fatal alert"];
 
 fn note(event: &Event, status: &watch::Sender<Status>) {
     match event {
@@ -177,8 +184,18 @@ fn note(event: &Event, status: &watch::Sender<Status>) {
             tracing::warn!("the connection to NATS is lost: trying again");
             status.send_modify(|status| status.is_connected = false);
         }
-        // Of permissions, and of credentials that end under way.
-        Event::ServerError(error) => tracing::warn!("a server of NATS says: {error}"),
+        // Of permissions, and of credentials that end under way. It may say the same of every publish.
+        Event::ServerError(error) => {
+            let mut is_news = false;
+            status.send_if_modified(|status| {
+                is_news = status.server_error.as_ref() != Some(error);
+                status.server_error = Some(error.clone());
+                false
+            });
+            if is_news {
+                tracing::warn!("a server of NATS says: {error}");
+            }
+        }
         Event::SlowConsumer(_) => tracing::debug!("more came from NATS than is held: it is asked for again"),
         event => tracing::debug!(%event, "NATS"),
     }

@@ -4,6 +4,7 @@ use async_nats::jetstream::Context;
 use tokio::sync::watch;
 
 use crate::limits::RETRY_PAUSE;
+use crate::status::Status;
 
 /// Where the stream was, asked after so many asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,6 +17,7 @@ pub(crate) struct Scouted {
 pub(crate) struct Scout {
     pub(crate) context: Context,
     pub(crate) stream: String,
+    pub(crate) status: watch::Receiver<Status>,
     pub(crate) asks: watch::Receiver<u64>,
     pub(crate) scouting: watch::Sender<Scouted>,
 }
@@ -25,6 +27,9 @@ impl Scout {
     /// stored before one of those is in it.
     pub(crate) async fn run(mut self) {
         while self.asks.changed().await.is_ok() {
+            // What is asked without a connection waits in the client, and nobody cares for the answer when it comes. The wait
+            // fails with the engine alone, which ends this task.
+            let _ = self.status.wait_for(|status| status.is_connected).await;
             let ask = *self.asks.borrow_and_update();
             match self.last().await {
                 Some(last) => {

@@ -1,5 +1,6 @@
 //! How far a node is, for all who wait for it.
 
+use async_nats::ServerError;
 use fanfare_log::Epoch;
 
 /// What the parts of an engine tell each other. Everybody watches one of these.
@@ -9,6 +10,8 @@ pub(crate) struct Status {
     pub(crate) is_connected: bool,
     /// Why there is none, as far as it is known.
     pub(crate) disconnection: Option<Disconnection>,
+    /// What a server said last on this connection.
+    pub(crate) server_error: Option<ServerError>,
     /// The epoch that this node has agreed on with the stream as it is now. `None` while that is in doubt: nothing gets a
     /// position then.
     pub(crate) epoch: Option<Epoch>,
@@ -33,9 +36,9 @@ pub(crate) struct Status {
 /// What the attempts to connect came to, a server each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Disconnection {
-    /// The network, or TLS.
+    /// No server was there.
     Away(String),
-    /// A server did not want this node.
+    /// A server did not want this node, or is not whom it trusts.
     Refused(String),
 }
 
@@ -44,6 +47,7 @@ impl Status {
         Self {
             is_connected: false,
             disconnection: None,
+            server_error: None,
             epoch: None,
             agreements: 0,
             followed,
@@ -57,7 +61,7 @@ impl Status {
     }
 
     pub(crate) fn connect(&mut self) {
-        (self.is_connected, self.disconnection) = (true, None);
+        (self.is_connected, self.disconnection, self.server_error) = (true, None, None);
     }
 
     /// The highest sequence that this node knows to be taken.
@@ -68,12 +72,12 @@ impl Status {
     /// Why the node is not ready, if it is not.
     pub(crate) fn unready(&self) -> Option<String> {
         if !self.is_connected {
-            let why = match &self.disconnection {
-                None => "NATS is away".to_owned(),
-                Some(Disconnection::Away(said)) => format!("NATS is away ({said})"),
-                Some(Disconnection::Refused(said)) => {
-                    format!("NATS does not let this node in ({said}): look at its credentials and certificates")
+            // Anyone may read it: which server said what is for the log alone.
+            let why = match self.disconnection {
+                Some(Disconnection::Refused(_)) => {
+                    "NATS does not let this node in, or has a certificate that it does not trust: the log says which"
                 }
+                Some(Disconnection::Away(_)) | None => "NATS is away",
             };
             return Some(format!("{why}. Publishing waits, and subscribers keep what they have"));
         }
@@ -101,10 +105,12 @@ mod tests {
             assert!(unready.unwrap_or_default().contains(expected.unwrap_or_default()));
         };
         check(&status, Some("NATS is away. "));
-        status.disconnection = Some(Disconnection::Away("a:1: refused".to_owned()));
-        check(&status, Some("NATS is away (a:1: refused). "));
-        status.disconnection = Some(Disconnection::Refused("a:1: authorization violation".to_owned()));
-        check(&status, Some("does not let this node in (a:1: authorization violation): look at"));
+        let said = "a:1: said";
+        status.disconnection = Some(Disconnection::Away(said.to_owned()));
+        check(&status, Some("NATS is away. "));
+        status.disconnection = Some(Disconnection::Refused(said.to_owned()));
+        check(&status, Some("does not let this node in"));
+        assert!(!status.unready().unwrap().contains(said));
         status.is_connected = true;
         check(&status, Some("catching up"));
         (status.epoch, status.target) = (Some(Epoch(1)), 10);

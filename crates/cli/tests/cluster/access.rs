@@ -3,6 +3,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tempfile::NamedTempFile;
+
 use crate::accounts::Operator;
 use crate::certificates::Authority;
 use crate::running::{Curl, Ended, Hub, PATIENCE, curl, fanfare};
@@ -43,6 +45,27 @@ fn let_in(command: &mut Command) -> Hub {
     let position = curl(&["-d", "hello", &hub.url("/events/a")]);
     assert!(position.trim().parse::<fanfare_log::Position>().is_ok(), "{position}");
     hub
+}
+
+/// A hub that writes its log lines into a file.
+fn logging(command: &mut Command) -> (Hub, NamedTempFile) {
+    let log = NamedTempFile::new().unwrap();
+    let hub = Hub::spawn(command.env_remove("FANFARE_LOG").stderr(log.reopen().unwrap()));
+    ready_until(&hub, is_ready);
+    (hub, log)
+}
+
+/// The log, once it has these words.
+fn log_until(log: &NamedTempFile, words: &str) -> String {
+    let begun = Instant::now();
+    loop {
+        let text = fs::read_to_string(log.path()).unwrap();
+        if text.contains(words) {
+            return text;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it does not say {words:?}: {text}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 /// A hub ends by itself, with this exit code and all of these words.
@@ -111,7 +134,7 @@ fn a_credentials_file_is_what_an_operator_gives() {
     let file = folder.path().join("hub.creds");
     let arguments = ["--engine", &url, "--engine-creds", text(&file)];
     fs::write(&file, operator.user()).unwrap();
-    let hub = let_in(&mut command(&arguments));
+    let (hub, log) = logging(&mut command(&arguments));
     // What is renewed in place is used: the hub that runs reads it for its next connection.
     let other_server = &other.configuration;
     servers.kill(0);
@@ -119,7 +142,7 @@ fn a_credentials_file_is_what_an_operator_gives() {
     servers.begin(0);
     ready_until(&hub, |said| said.contains("does not let this node in"));
     fs::write(&file, "no credentials").unwrap();
-    ready_until(&hub, |said| said.contains("hub.creds"));
+    log_until(&log, "hub.creds: it is no credentials file");
     fs::write(&file, other.user()).unwrap();
     ready_until(&hub, is_ready);
     fs::write(&file, operator.user()).unwrap();
@@ -147,6 +170,16 @@ fn servers_are_known_by_who_signed_them() {
     refused(&mut with_ca(&authority.path("nowhere.pem")), 2, &["nowhere.pem", "can't be read"]);
     fs::write(authority.path("empty.pem"), "nothing").unwrap();
     refused(&mut with_ca(&authority.path("empty.pem")), 2, &["empty.pem", "no certificate"]);
+    let (hub, log) = logging(&mut command(&trusting));
+    servers.kill(0);
+    servers.configure(0, &other.server("127.0.0.1", None));
+    servers.begin(0);
+    ready_until(&hub, |said| said.contains("a certificate that it does not trust"));
+    log_until(&log, "invalid peer certificate");
+    servers.kill(0);
+    servers.configure(0, &authority.server("127.0.0.1", None));
+    servers.begin(0);
+    ready_until(&hub, is_ready);
     // A certificate of another host, and no TLS where it is asked for.
     for extra in [authority.server("elsewhere", None), String::new()] {
         servers.kill(0);
@@ -189,6 +222,56 @@ fn an_account_without_jetstream_is_named() {
     let url = servers.url();
     let words = ["no JetStream for this node", "jetstream: enabled"];
     refused(&mut command(&["--engine", &url, "--engine-user", "hub", "--engine-password", "s3cret"]), 3, &words);
+}
+
+/// One server can't keep three copies, nor can two streams have one subject.
+#[test]
+fn a_stream_that_can_not_be_made_is_said_to_be_so() {
+    let servers = Servers::one();
+    let url = servers.url();
+    let check = |arguments: &[&str], words: &str| {
+        let hub = Hub::spawn(command(&["--engine", &url]).args(arguments).stderr(Stdio::inherit()));
+        let said = ready_until(&hub, |said| said.contains("can't be made"));
+        assert!(said.contains("look at --engine-replicas") && said.contains(words), "{said}");
+    };
+    check(&["--engine-replicas", "3"], "replicas > 1 not supported");
+    check(&["--retain-bytes", "5GiB"], "insufficient storage");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let operator = async_nats::jetstream::new(async_nats::connect(&url).await.unwrap());
+        let subjects = vec!["fanfare.>".to_owned()];
+        let other = async_nats::jetstream::stream::Config { name: "ALL".to_owned(), subjects, ..Default::default() };
+        operator.create_stream(other).await.unwrap();
+    });
+    check(&[], "subjects overlap");
+}
+
+/// The permissions that `docs/cluster.md` names are enough, and without them it is said what is missing.
+#[test]
+fn a_hub_needs_no_other_permissions_than_the_guide_names() {
+    let hub = |publish: &str| {
+        let subscribe = r#"["_INBOX.>", "fanfare.FANFARE.nodes.*"]"#;
+        format!(
+            "authorization {{ users: [ {{ user: hub, password: s3cret, permissions: \
+             {{ publish: [{publish}], subscribe: {subscribe} }} }} ] }}"
+        )
+    };
+    let named = r#""fanfare.FANFARE", "fanfare.FANFARE.nodes.*", "$KV.FANFARE-epoch.>", "$JS.API.>""#;
+    let mut servers = Servers::one_with(&hub(named));
+    let url = servers.url();
+    let arguments = ["--engine", &url, "--engine-user", "hub", "--engine-password", "s3cret", "--subscriptions"];
+    let (running, log) = logging(&mut command(&arguments));
+    curl(&["-d", "hello", &running.url("/events/a")]);
+    let said = fs::read_to_string(log.path()).unwrap();
+    assert!(!said.to_lowercase().contains("permissions"), "{said}");
+    // A hub that may not ask JetStream waits, and says what to look at.
+    servers.kill(0);
+    servers.configure(0, &hub(r#""fanfare.FANFARE""#));
+    servers.begin(0);
+    let why = ready_until(&running, |said| said.contains("permissions"));
+    assert!(why.contains("JetStream does not answer"), "{why}");
+    let said = log_until(&log, "a server of NATS says");
+    assert!(said.contains("Permissions Violation"), "{said}");
 }
 
 /// Everything about the engine in a file, and in the environment, where each has a say.
@@ -234,10 +317,7 @@ fn an_engine_is_set_by_a_file_and_by_the_environment() {
 #[test]
 fn what_is_no_event_is_passed_over_counted_and_said_once() {
     let servers = Servers::one();
-    let log = tempfile::NamedTempFile::new().unwrap();
-    let mut serve = command(&["--engine", &servers.url()]);
-    let hub = Hub::spawn(serve.env_remove("FANFARE_LOG").stderr(log.reopen().unwrap()));
-    ready_until(&hub, is_ready);
+    let (hub, log) = logging(&mut command(&["--engine", &servers.url()]));
     let count = || {
         let metrics = curl(&[&hub.url("/metrics")]);
         let line = metrics.lines().find_map(|line| line.strip_prefix("fanfare_engine_unreadable_messages_total "));
@@ -258,17 +338,10 @@ fn what_is_no_event_is_passed_over_counted_and_said_once() {
     let seen = subscriber.until(|line| line == "data: after");
     assert!(!seen.iter().any(|line| line.contains("fanfare-gap")), "{seen:?}");
     assert_eq!(count(), 300);
-    let said = || {
-        let log = fs::read_to_string(log.path()).unwrap();
-        log.lines().filter(|line| line.contains("passed over")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let begun = Instant::now();
-    while said().is_empty() && begun.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let log = log_until(&log, "passed over");
+    let said: Vec<_> = log.lines().filter(|line| line.contains("passed over")).collect();
     // Each look has a line of its own, however many there were.
-    let said = said();
-    assert!(!said.is_empty() && said.len() < 150, "{said:?}");
+    assert!(said.len() < 150, "{said:?}");
     assert!(said[0].contains("it is not a batch of events") || said[0].contains("use a newer Fanfare"), "{said:?}");
     ready_until(&hub, is_ready);
 }
@@ -278,11 +351,8 @@ fn what_is_no_event_is_passed_over_counted_and_said_once() {
 fn a_hub_that_is_not_let_in_any_more_says_so_and_goes_on_when_it_is() {
     let right = "authorization { user: hub, password: s3cret }";
     let mut servers = Servers::one_with(right);
-    let log = tempfile::NamedTempFile::new().unwrap();
     let arguments = ["--engine", &servers.url(), "--engine-user", "hub", "--engine-password", "s3cret"];
-    let mut serve = command(&arguments);
-    let hub = Hub::spawn(serve.env_remove("FANFARE_LOG").stderr(log.reopen().unwrap()));
-    ready_until(&hub, is_ready);
+    let (hub, log) = logging(&mut command(&arguments));
     let mut subscriber = Curl::follow(&hub.url("/events/a"), &[]);
     subscriber.until(|line| line == ":");
     curl(&["-d", "before", &hub.url("/events/a")]);
@@ -292,8 +362,9 @@ fn a_hub_that_is_not_let_in_any_more_says_so_and_goes_on_when_it_is() {
     servers.configure(0, &right.replace("s3cret", "0ther"));
     servers.begin(0);
     let said = ready_until(&hub, |said| said.contains("does not let this node in"));
-    assert!(said.contains("authorization violation") && said.contains("look at its credentials"), "{said}");
-    assert!(!said.contains("s3cret"), "{said}");
+    assert!(said.contains("the log says which") && !said.contains("127.0.0.1"), "{said}");
+    let address = servers.address(0);
+    log_until(&log, &format!("look at its credentials and certificates: {address}: authorization violation"));
     let answer = curl(&["-w", "%{http_code}", "-d", "meanwhile", &hub.url("/events/a")]);
     assert!(answer.ends_with("503") && answer.contains("does not let this node in"), "{answer}");
 

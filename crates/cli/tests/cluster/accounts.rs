@@ -1,5 +1,3 @@
-use std::time::SystemTime;
-
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
 use serde_json::{Value, json};
@@ -20,12 +18,12 @@ impl Operator {
                 "subs": -1, "conn": -1, "leaf": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
                 "wildcards": true, "mem_storage": storage, "disk_storage": storage, "streams": storage, "consumer": storage,
             });
-            signed(&operator, account, json!({ "type": "account", "version": 2, "limits": limits }))
+            signed(&operator, account, &json!({ "type": "account", "version": 2, "limits": limits }))
         };
         let configuration = format!(
             "operator: {}\nresolver: MEMORY\nsystem_account: {system_key}\n\
              resolver_preload: {{ {system_key}: {}, {}: {} }}",
-            signed(&operator, &operator, own),
+            signed(&operator, &operator, &own),
             account(&system, 0),
             hubs.public_key(),
             account(&hubs, -1),
@@ -38,7 +36,7 @@ impl Operator {
     pub(crate) fn user(&self) -> String {
         let user = KeyPair::new_user();
         let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
-        let token = signed(&self.hubs, &user, claims);
+        let token = signed(&self.hubs, &user, &claims);
         let seed = user.seed().unwrap();
         format!(
             "-----BEGIN NATS USER JWT-----\n{token}\n------END NATS USER JWT------\n\n\
@@ -48,10 +46,9 @@ impl Operator {
 }
 
 /// A token about `subject`, signed by `issuer`.
-fn signed(issuer: &KeyPair, subject: &KeyPair, nats: Value) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+fn signed(issuer: &KeyPair, subject: &KeyPair, nats: &Value) -> String {
     let claims = json!({
-        "jti": fastrand::u64(..).to_string(), "iat": now, "iss": issuer.public_key(), "sub": subject.public_key(),
+        "jti": fastrand::u64(..).to_string(), "iat": 1, "iss": issuer.public_key(), "sub": subject.public_key(),
         "name": "test", "nats": nats,
     });
     let encode = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());

@@ -6,9 +6,11 @@ use fanfare_hub::{Hub, Topic, Update};
 use fanfare_log::Retention;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::node;
 use crate::servers::Servers;
+use crate::{node, until};
 
 const SUBSCRIBERS: usize = 100;
 
@@ -16,21 +18,23 @@ const SUBSCRIBERS: usize = 100;
 pub(crate) async fn rate(servers: &Servers, count: usize, time: Duration) -> f64 {
     let retention = Retention { bytes: Some(256 << 20), ..Retention::default() };
     let (mut hubs, mut addresses) = (Vec::new(), Vec::new());
+    let (stop, mut running) = (watch::Sender::new(false), JoinSet::new());
     for _ in 0..count {
         let (engine, log) = node(servers, retention).await;
         let hub = Hub::builder().engine(engine, log).build().await.expect("a hub");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         addresses.push(listener.local_addr().expect("its address"));
-        let running = hub.clone();
-        tokio::spawn(async move { running.run(listener, std::future::pending()).await });
+        let (server, mut stopped) = (hub.clone(), stop.subscribe());
+        let stopped = async move { stopped.wait_for(|is_over| *is_over).await.map_or((), drop) };
+        running.spawn(async move { server.run(listener, stopped).await });
         hubs.push(hub);
     }
-    let read = Arc::new(AtomicU64::new(0));
+    let (read, mut subscribers) = (Arc::new(AtomicU64::new(0)), JoinSet::new());
     for subscriber in 0..SUBSCRIBERS {
         let mut socket = TcpStream::connect(addresses[subscriber % count]).await.expect("a connection");
         socket.write_all(b"GET /events/bench HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("a request");
         let read = read.clone();
-        tokio::spawn(async move {
+        subscribers.spawn(async move {
             let mut buffer = vec![0; 64 << 10];
             while let Ok(bytes @ 1..) = socket.read(&mut buffer).await {
                 // Every event has one, and nothing else does.
@@ -39,11 +43,10 @@ pub(crate) async fn rate(servers: &Servers, count: usize, time: Duration) -> f64
             }
         });
     }
-    while hubs.iter().map(|hub| hub.figures().subscribers).sum::<u64>() < SUBSCRIBERS as u64 {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let is_complete = || hubs.iter().map(|hub| hub.figures().subscribers).sum::<u64>() == SUBSCRIBERS as u64;
+    until("all have subscribed", is_complete).await;
     let begun = Instant::now();
-    let mut publishers = tokio::task::JoinSet::new();
+    let mut publishers = JoinSet::new();
     for _ in 0..64 {
         let hub = hubs[0].clone();
         publishers.spawn(async move {
@@ -55,5 +58,10 @@ pub(crate) async fn rate(servers: &Servers, count: usize, time: Duration) -> f64
         });
     }
     publishers.join_all().await;
-    read.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64()
+    let rate = read.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
+    // The next measurement shall not share the machine with this one.
+    subscribers.shutdown().await;
+    stop.send_replace(true);
+    running.join_all().await;
+    rate
 }

@@ -72,11 +72,21 @@ async fn node(servers: &Servers, retention: Retention) -> (Arc<dyn Engine>, Arc<
     let mut settings = Settings::new(servers.url().parse().expect("a url"), retention, Arc::new(now));
     settings.replicas = Some(servers.count());
     let engine = NatsEngine::start(settings, log.clone()).await.expect("the engine starts");
-    while engine.unready().is_some() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    until("the engine is ready", || engine.unready().is_none()).await;
     (Arc::new(engine), log)
 }
+
+/// Waits for what takes seconds at most where all is well.
+async fn until(what: &str, is: impl Fn() -> bool) {
+    let waited = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("waited too long until {what}"));
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn draft() -> Draft {
     Draft {
