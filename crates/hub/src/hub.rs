@@ -368,13 +368,13 @@ fn tell_readiness(hub: &Shared, was_ready: bool) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The heartbeat is zero.
+    /// [`Settings::heartbeat`] is zero.
     #[error("the heartbeat must be longer than zero: it is a comment to every subscriber each time")]
     Heartbeat,
-    /// The lease of a node is not within its bounds.
+    /// [`Settings::node_lease`] is not within 50 ms and 5 minutes.
     #[error("a node's lease is {LEASE_MIN:?} to {LEASE_MAX:?}: so long its subscribers are listed when it is gone")]
     Lease,
-    /// Streams would end at once.
+    /// [`Settings::connection_age_max`] is zero: streams would end at once.
     #[error("the longest age of a stream must be longer than zero")]
     ConnectionAge,
 }
@@ -404,10 +404,10 @@ pub enum PublishError {
     /// The hub is stopping.
     #[error("the hub is stopping: publish to it when it is back")]
     Draining,
-    /// Too many events, or none.
+    /// Too many events, or none: a batch has 1 to [`BATCH_EVENTS_MAX`].
     #[error("a batch has 1 to {BATCH_EVENTS_MAX} events")]
     BatchSize,
-    /// Too many topics.
+    /// More topics than [`Settings::topics_max`], which is given.
     #[error("an update has at most {0} topics")]
     Topics(usize),
     /// A topic of the hub's own namespace.

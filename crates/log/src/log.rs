@@ -206,7 +206,7 @@ impl FromIterator<Arc<str>> for TopicSet {
 /// How much one read may give and look at, so that no reader holds up another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadBudget {
-    /// Records returned at most.
+    /// Records returned at most. With none, nothing is read.
     pub records: usize,
     /// Bytes of frames returned at most; a first record that is larger comes alone.
     pub bytes: usize,

@@ -46,7 +46,8 @@ impl NatsEngine {
     /// [`DiskLog`](fanfare_log::DiskLog) is opened as one that [follows](fanfare_log::Order::Followed), a
     /// [`MemoryLog`](fanfare_log::MemoryLog) with epoch 0.
     ///
-    /// Where NATS is away it returns all the same: the engine is [unready](Engine::unready) until it is there.
+    /// Where NATS is away it returns all the same: the engine is [unready](Engine::unready) until it is there. Needs a tokio
+    /// runtime, with I/O and time.
     ///
     /// # Errors
     ///
@@ -277,19 +278,19 @@ impl fmt::Debug for NatsEngine {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A server's address can't be.
+    /// A server's address, which is given, can't be one.
     #[error("`{0}` is no address of a server: write it as HOST:PORT")]
     Address(String),
     /// The credentials file can't be read as one.
     #[error("the credentials are not those of a file that `nsc` writes")]
     Credentials(#[source] std::io::Error),
-    /// The servers refuse this node, or can't be spoken to.
+    /// The servers, which are given, refuse this node, or can't be spoken to as they are.
     #[error("{0} refuses this node: look at the credentials and at tls:// in place of nats://")]
     Refused(String, #[source] Box<dyn Error + Send + Sync>),
     /// There is nothing to be heard from the other nodes.
     #[error("the other nodes can't be heard")]
     Bus(#[source] Box<dyn Error + Send + Sync>),
-    /// The stream exists and is not fit.
+    /// The stream exists and does not fit: its text names what differs.
     #[error(transparent)]
     Unfit(#[from] Unfit),
 }
