@@ -371,12 +371,12 @@ pub enum BuildError {
     /// [`Settings::heartbeat`] is zero.
     #[error("the heartbeat must be longer than zero: it is a comment to every subscriber each time")]
     Heartbeat,
-    /// [`Settings::node_lease`] is not within 50 ms and 5 minutes.
-    #[error("a node's lease is {LEASE_MIN:?} to {LEASE_MAX:?}: so long its subscribers are listed when it is gone")]
-    Lease,
     /// [`Settings::connection_age_max`] is zero: streams would end at once.
     #[error("the longest age of a stream must be longer than zero")]
     ConnectionAge,
+    /// [`Settings::node_lease`] is not within 50 ms and 5 minutes.
+    #[error("a node's lease is {LEASE_MIN:?} to {LEASE_MAX:?}: so long its subscribers are listed when it is gone")]
+    Lease,
 }
 
 /// A subscription that was not begun.
