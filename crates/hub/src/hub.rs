@@ -58,16 +58,25 @@ impl Hub {
     /// # Errors
     ///
     /// [`PublishError`] says whether it was stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, the update may have been stored or not.
+    /// [`publish_once`](Self::publish_once) can be asked again.
     pub async fn publish(&self, update: Update) -> Result<String, PublishError> {
         let ids = self.publish_batch(vec![update]).await?;
         ids.into_iter().next().ok_or(PublishError::BatchSize)
     }
 
-    /// Publishes several updates, all or none, next to each other in the order given, and gives their ids.
+    /// Publishes several updates, 1 to 4096, all or none, next to each other in the order given, and gives their ids.
     ///
     /// # Errors
     ///
     /// [`PublishError`] says whether they were stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`publish`](Self::publish).
     pub async fn publish_batch(&self, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
         self.check(&updates)?;
         self.append(updates, None).await

@@ -165,7 +165,7 @@ impl Topics<'_> {
     }
 }
 
-/// A set of topics, sorted so that membership costs a logarithm.
+/// A set of topics, sorted so that membership costs a logarithm. It is collected from an iterator of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct TopicSet(Box<[Arc<str>]>);
 
