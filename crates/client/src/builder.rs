@@ -70,22 +70,23 @@ impl EventSourceBuilder {
 
 /// How long, how often, how much.
 impl EventSourceBuilder {
-    /// Whether and when it connects again.
+    /// Whether and when it connects again: as the standard says, unless set.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
     }
 
-    /// How long an attempt may take until the head of the answer is there, redirects included. The stream itself has
-    /// no time limit.
+    /// How long an attempt may take until the head of the answer is there, redirects included; beyond it the attempt has
+    /// failed with [`Kind::Timeout`]. None unless set. The stream itself has no time limit.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.connect = Some(timeout);
         self
     }
 
-    /// How long the server may say nothing before the connection counts as dead. Every byte is a sign of life,
-    /// comments included; in a compressed stream, every byte that comes out of the decoder. It also bounds the wait for
-    /// the head, unless there is a [`connect_timeout`](Self::connect_timeout).
+    /// How long the server may say nothing before the connection counts as dead, and is made anew ([`Kind::Timeout`]). Every
+    /// byte is a sign of life, comments included; in a compressed stream, every byte that comes out of the decoder. It also
+    /// bounds the wait for the head, unless there is a [`connect_timeout`](Self::connect_timeout). None unless set: take
+    /// twice the server's keep-alive or more.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.timeouts.idle = Some(timeout);
         self

@@ -143,3 +143,8 @@ pub use ready_state::ReadyState;
 pub use retry::RetryPolicy;
 pub use source::EventSource;
 pub use stream::{Events, NewsStream};
+
+// The example in the README is one of the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

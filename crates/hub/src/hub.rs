@@ -58,16 +58,25 @@ impl Hub {
     /// # Errors
     ///
     /// [`PublishError`] says whether it was stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the future is dropped before it is ready, the update may have been stored or not.
+    /// [`publish_once`](Self::publish_once) can be asked again.
     pub async fn publish(&self, update: Update) -> Result<String, PublishError> {
         let ids = self.publish_batch(vec![update]).await?;
         ids.into_iter().next().ok_or(PublishError::BatchSize)
     }
 
-    /// Publishes several updates, all or none, next to each other in the order given, and gives their ids.
+    /// Publishes several updates, 1 to 4096, all or none, next to each other in the order given, and gives their ids.
     ///
     /// # Errors
     ///
     /// [`PublishError`] says whether they were stored.
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`publish`](Self::publish).
     pub async fn publish_batch(&self, updates: Vec<Update>) -> Result<Vec<String>, PublishError> {
         self.check(&updates)?;
         self.append(updates, None).await
@@ -375,15 +384,15 @@ fn tell_readiness(hub: &Shared, was_ready: bool) -> bool {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The heartbeat is zero.
+    /// [`Settings::heartbeat`] is zero.
     #[error("the heartbeat must be longer than zero: it is a comment to every subscriber each time")]
     Heartbeat,
-    /// The lease of a node is not within its bounds.
-    #[error("a node's lease is {LEASE_MIN:?} to {LEASE_MAX:?}: so long its subscribers are listed when it is gone")]
-    Lease,
-    /// Streams would end at once.
+    /// [`Settings::connection_age_max`] is zero: streams would end at once.
     #[error("the longest age of a stream must be longer than zero")]
     ConnectionAge,
+    /// [`Settings::node_lease`] is not within 50 ms and 5 minutes.
+    #[error("a node's lease is {LEASE_MIN:?} to {LEASE_MAX:?}: so long its subscribers are listed when it is gone")]
+    Lease,
 }
 
 /// A subscription that was not begun.
@@ -411,10 +420,10 @@ pub enum PublishError {
     /// The hub is stopping.
     #[error("the hub is stopping: publish to it when it is back")]
     Draining,
-    /// Too many events, or none.
+    /// Too many events, or none: a batch has 1 to [`BATCH_EVENTS_MAX`].
     #[error("a batch has 1 to {BATCH_EVENTS_MAX} events")]
     BatchSize,
-    /// Too many topics.
+    /// More topics than [`Settings::topics_max`], which is given.
     #[error("an update has at most {0} topics")]
     Topics(usize),
     /// A topic of the hub's own namespace.

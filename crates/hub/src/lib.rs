@@ -169,3 +169,8 @@ pub use topic::{InvalidTopic, Topic};
 pub use trusted_proxy::{InvalidTrustedProxy, TrustedProxy};
 pub use typed_topic::{InvalidTypedTopic, TypedTopic};
 pub use update::{ChosenId, InvalidUpdate, Update, UpdateType};
+
+// The example in the README is one of the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

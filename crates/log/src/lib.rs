@@ -10,6 +10,30 @@
 //! subscribe: cursor ──► Log::locate ──► Log::read ──► Batch { records, end } ──► cursor = end
 //! ```
 //!
+//! ```
+//! use fanfare_log::*;
+//!
+//! let log = MemoryLog::new(Epoch(1), Retention { count: Some(100_000), ..Retention::default() });
+//! let draft = |topic: &str, text: &'static str| Draft {
+//!     topics: vec![topic.into()],
+//!     id: Id::Position,
+//!     visibility: Visibility::Public,
+//!     time: Timestamp(1_750_000_000_000),
+//!     frame: Frame::whole(text),
+//! };
+//! let mut cursor = log.span().start;
+//! log.store_now(vec![draft("news", "one"), draft("sport", "two"), draft("news", "three")], Place::Next)?;
+//!
+//! let topics: TopicSet = ["news".into()].into_iter().collect();
+//! let budget = ReadBudget { records: 100, bytes: 1 << 16, examined: 1000 };
+//! let batch = log.read(cursor, Topics::Any(&topics), budget)?;
+//! let frames: Vec<_> = batch.records.iter().map(|record| &record.frame[..]).collect();
+//! assert_eq!(frames, [&b"one"[..], b"three"]);
+//! cursor = batch.end;
+//! assert_eq!(cursor, log.span().tail); // from here on it is live
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`MemoryLog`] is gone with its process, [`DiskLog`] keeps events in a folder. Both keep the contract of [`Log`].
 //!
 //! What it is not: it knows neither HTTP nor the format of an event stream. What it stores is an opaque [`Frame`] with
@@ -44,3 +68,8 @@ pub use position::{Epoch, NotAPosition, Position};
 pub use record::{Draft, Frame, Id, Record, Timestamp, TopicList, Visibility};
 pub use record_ref::{RecordRef, TopicsRef};
 pub use retention::Retention;
+
+// The example in the README is one of the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

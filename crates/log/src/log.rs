@@ -165,7 +165,7 @@ impl Topics<'_> {
     }
 }
 
-/// A set of topics, sorted so that membership costs a logarithm.
+/// A set of topics, sorted so that membership costs a logarithm. It is collected from an iterator of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct TopicSet(Box<[Arc<str>]>);
 
@@ -206,7 +206,7 @@ impl FromIterator<Arc<str>> for TopicSet {
 /// How much one read may give and look at, so that no reader holds up another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadBudget {
-    /// Records returned at most.
+    /// Records returned at most. With none, nothing is read.
     pub records: usize,
     /// Bytes of frames returned at most; a first record that is larger comes alone.
     pub bytes: usize,

@@ -33,7 +33,7 @@ impl Bus {
         Ok(Self { client, node, subjects, inboxes: Mutex::new((own, all)) })
     }
 
-    /// This node.
+    /// This node: random bits, drawn when the bus was opened.
     #[must_use]
     pub fn node(&self) -> u64 {
         self.node
@@ -51,7 +51,12 @@ impl Bus {
         self.client.connection_state() == State::Connected
     }
 
-    /// Sends to one node or to all. It is dropped without a connection: the client would keep it until there is one.
+    /// Sends to one node or to all, this one included. It is dropped without a connection, for which the client would keep it, and
+    /// when there is no room in the client for a second. So is one that is over [`message_bytes_max`](Self::message_bytes_max).
+    ///
+    /// # Cancel safety
+    ///
+    /// The message was sent or not when the future is dropped before it is ready.
     pub async fn send(&self, to: Option<u64>, message: Vec<u8>) {
         if self.is_connected() {
             let sending = self.client.publish(subject_of(&self.subjects, to), message.into());

@@ -48,7 +48,8 @@ impl NatsEngine {
     /// [`DiskLog`](fanfare_log::DiskLog) is opened as one that [follows](fanfare_log::Order::Followed), a
     /// [`MemoryLog`](fanfare_log::MemoryLog) with epoch 0.
     ///
-    /// Where NATS is away it returns all the same: the engine is [unready](Engine::unready) until it is there.
+    /// Where NATS is away it returns all the same: the engine is [unready](Engine::unready) until it is there. Needs a tokio
+    /// runtime, with I/O and time.
     ///
     /// # Errors
     ///
@@ -304,27 +305,27 @@ impl fmt::Debug for NatsEngine {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// A server's address can't be.
+    /// A server's address, which is given, can't be one.
     #[error("`{0}` is no address of a server: write it as HOST:PORT")]
     Address(String),
     /// A file with credentials or certificates is of no use.
     #[error(transparent)]
     File(#[from] UnusableFile),
-    /// The servers do not know this node.
+    /// The servers, which are given, do not know this node.
     #[error("{0} does not let this node in: look at the user and password, the token or the credentials file")]
     Refused(String, #[source] Box<dyn Error + Send + Sync>),
-    /// The servers and this node do not trust each other's certificates, or only one of them wants TLS.
+    /// The servers, which are given, and this node do not trust each other's certificates, or only one of them wants TLS.
     #[error(
         "{0} and this node can't agree on TLS: look at the CA, the client certificate, and at tls:// against nats://"
     )]
     Tls(String, #[source] Box<dyn Error + Send + Sync>),
-    /// The account has no JetStream.
+    /// The account at the servers, which are given, has no JetStream.
     #[error("{0} has no JetStream for this node: add `jetstream: enabled` to its account")]
     NoJetStream(String, #[source] Box<dyn Error + Send + Sync>),
     /// There is nothing to be heard from the other nodes.
     #[error("the other nodes can't be heard")]
     Bus(#[source] Box<dyn Error + Send + Sync>),
-    /// The stream exists and is not fit.
+    /// The stream exists and does not fit: its text names what differs.
     #[error(transparent)]
     Unfit(#[from] Unfit),
 }

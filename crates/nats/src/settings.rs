@@ -18,20 +18,22 @@ use crate::unusable_file::UnusableFile;
 pub struct Settings {
     /// The servers, any of which is enough.
     pub servers: Servers,
-    /// Who the node is. It wins over what the servers' URL says.
+    /// Who the node is. It wins over what the servers' URL says. `None` unless set.
     pub credentials: Option<Credentials>,
-    /// Certificates (PEM) of those who sign the servers', in place of those whom the system trusts.
+    /// A file with the certificates (PEM) of those who sign the servers', in place of those whom the system trusts. Read
+    /// when it connects, and used where the servers speak TLS.
     pub ca: Option<PathBuf>,
-    /// Who the node is to servers that ask for a certificate.
+    /// Who the node is to servers that ask for a certificate. `None` unless set.
     pub certificate: Option<ClientCertificate>,
-    /// The stream, which is made if there is none.
+    /// The stream, which is made if there is none. `FANFARE` unless set. Hubs with the same stream are one.
     pub stream: StreamName,
-    /// How many servers keep the stream. A new one is kept by one unless this says more; one that exists must have as many
-    /// at least.
+    /// How many servers keep the stream, 3 to outlast the loss of one; NATS takes 5 at most. A new one is kept by one unless
+    /// this says more; one that exists must have as many at least.
     pub replicas: Option<usize>,
-    /// How much history the stream keeps at least, and how much of it a node asks for when it starts.
+    /// How much history the stream keeps at least, and how much of it a node asks for when it starts. The same as the local
+    /// log's, or a node that starts fetches what it drops, or lacks what it could keep.
     pub retention: Retention,
-    /// The time of day. It names epochs.
+    /// The time of day, in milliseconds since 1970. It names epochs.
     pub clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
 
@@ -68,7 +70,7 @@ impl fmt::Debug for Settings {
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// A user and a password.
+    /// A user and a password, in this order.
     Password(String, String),
     /// A token.
     Token(String),
@@ -101,7 +103,16 @@ impl fmt::Debug for Credentials {
 }
 
 /// The servers of a cluster: `nats://host:port,host:port`. `tls://` asks for TLS. A user and password, or a token, may stand
-/// before the first host, as in `nats://user:password@host`.
+/// before the first host, as in `nats://user:password@host`, percent-encoded. A server without a port has 4222. Neither `Debug`
+/// nor `Display` shows them.
+///
+/// ```
+/// use fanfare_nats::Servers;
+///
+/// let servers: Servers = "nats://hub:s3cret@one.example,two.example:4223".parse()?;
+/// assert_eq!(servers.to_string(), "nats://one.example:4222,two.example:4223");
+/// # Ok::<(), fanfare_nats::InvalidServers>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Servers {
     pub(crate) addresses: Vec<String>,
@@ -193,7 +204,7 @@ pub enum InvalidServers {
     Credentials,
 }
 
-/// The name of a stream: letters, digits, `-` and `_`, as its key-value bucket needs it too.
+/// The name of a stream: 1 to 200 letters, digits, `-` and `_`, as its key-value bucket needs it too. `FANFARE` by default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamName(String);
 

@@ -83,3 +83,8 @@ pub use response::{CHUNKED_EVENT_STREAM, EVENT_STREAM, redirect, status};
 pub use script::Script;
 pub use server::ScriptedServer;
 pub use watchdog::Watchdog;
+
+// The example in the README is one of the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

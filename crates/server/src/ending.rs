@@ -48,7 +48,7 @@ where
 }
 
 pin_project! {
-    /// A stream of events and one more at its end.
+    /// A stream of events and one more at its end, from [`EventStream::end_with`](crate::EventStream::end_with).
     #[derive(Debug)]
     pub struct EndWith<S> {
         #[pin]
@@ -81,7 +81,8 @@ where
 }
 
 pin_project! {
-    /// A stream of events whose first error becomes its last event.
+    /// A stream of events whose first error becomes its last event, from
+/// [`EventStream::error_event`](crate::EventStream::error_event).
     #[derive(Debug)]
     pub struct ErrorEvent<S, F> {
         #[pin]

@@ -72,7 +72,7 @@ where
 }
 
 pin_project! {
-    /// A stream of events over a stream of values.
+    /// A stream of events over a stream of values, from [`EventStream::json`] and [`EventStream::try_json`].
     #[derive(Debug)]
     pub struct Json<S> {
         #[pin]
@@ -98,7 +98,7 @@ where
     }
 }
 
-/// A stream of values that broke off.
+/// A stream of values that broke off: it failed, or a value has no JSON.
 #[derive(Debug)]
 pub struct JsonError {
     is_of_stream: bool,

@@ -126,3 +126,8 @@ pub use last_event_id::{LastEventId, LastEventIdNotUtf8};
 pub use response::{EventStream, Infallibly};
 pub use sender::{Capacity, EventReceiver, EventSender, SendError, TooSlow, TrySendError, WhenFull};
 pub use work::Work;
+
+// The example in the README is one of the tests.
+#[cfg(all(doctest, feature = "axum", feature = "channel"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -201,7 +201,8 @@ impl fmt::Debug for EventSender {
     }
 }
 
-/// The stream of what is sent through an [`EventSender`].
+/// The stream of what is sent through an [`EventSender`], from [`EventStream::sender`]. It holds what its
+/// [`Capacity`] lets wait.
 pub struct EventReceiver {
     queue: Arc<Queue>,
 }

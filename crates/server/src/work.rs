@@ -44,7 +44,7 @@ impl EventStream<Work> {
     }
 }
 
-/// The stream of what a task sends, which is aborted when this is dropped.
+/// The stream of what a task sends, from [`EventStream::work`]. The task is aborted when this is dropped.
 #[derive(Debug)]
 pub struct Work {
     events: EventReceiver,

@@ -26,7 +26,8 @@ pub enum Decoded<'a> {
     /// A comment, without its colon (P3), for those who [ask](Decoder::with_comments). Reported at its line end,
     /// and no more of it than [`Limits::line_bytes`].
     Comment(&'a str),
-    /// A new reconnection time in milliseconds. It counts from its line on, dispatched or not (P8).
+    /// A new reconnection time in milliseconds, `u64::MAX` if it is larger. It counts from its line on, dispatched or not
+    /// (P8).
     Retry(u64),
     /// An event that was larger than the [`Limits`] allow. The stream goes on behind it.
     Skipped(Skipped<'a>),
@@ -60,11 +61,11 @@ pub struct Skipped<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SkipReason {
-    /// [`Limits::line_bytes`]
+    /// A line of it is longer than [`Limits::line_bytes`].
     Line,
-    /// [`Limits::event_bytes`]
+    /// Its data is larger than [`Limits::event_bytes`].
     Event,
-    /// [`Limits::name_bytes`]
+    /// Its id or its type is longer than [`Limits::name_bytes`].
     Name,
 }
 
@@ -78,6 +79,22 @@ pub enum SkipReason {
 ///
 /// There is no call for it: what is unfinished then is no event (P11). Call [`reconnect`](Self::reconnect) before the
 /// bytes of the next connection.
+///
+/// ```
+/// use fanfare_wire::{Decoded, Decoder, Limits, SkipReason};
+///
+/// let mut decoder = Decoder::with_limits(Limits::for_event_bytes(1 << 20));
+/// let stream = [b"id: 7\ndata: ".to_vec(), vec![b'x'; 2 << 20], b"\n\ndata: unfini".to_vec()].concat();
+/// let mut rest = &stream[..];
+/// let Some(Decoded::Skipped(skipped)) = decoder.decode(&mut rest) else { panic!("it is too large") };
+/// assert_eq!((skipped.reason, skipped.last_event_id), (SkipReason::Event, "7"));
+/// assert_eq!(decoder.decode(&mut rest), None);
+///
+/// decoder.reconnect(); // and ask with `Last-Event-ID: 7`
+/// let mut rest = &b"data: next\n\n"[..];
+/// let Some(Decoded::Event(message)) = decoder.decode(&mut rest) else { panic!("it is whole") };
+/// assert_eq!((message.data, message.last_event_id), ("next", "7"));
+/// ```
 #[derive(Debug)]
 pub struct Decoder {
     limits: Limits,

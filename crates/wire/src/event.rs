@@ -11,7 +11,22 @@ use crate::{EventId, EventType};
 ///
 /// The data may be any text. CRLF, CR and LF in it all arrive as LF, since the format can't tell them apart (S2).
 /// An event with empty data is an event (S4): a comment or a reconnection time alone has functions of its own,
-/// [`encode_comment`](crate::encode_comment) and [`encode_retry`](crate::encode_retry).
+/// [`encode_comment`](crate::encode_comment) and [`encode_retry`](crate::encode_retry). Nothing bounds its size here; decoders do.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use fanfare_wire::Event;
+///
+/// let event = Event::data("sunny\n21 °C")
+///     .with_id("42".try_into()?)
+///     .with_type("weather".try_into()?)
+///     .with_retry(Duration::from_secs(5));
+/// let mut bytes = Vec::new();
+/// event.encode(&mut bytes);
+/// assert_eq!(bytes, "id: 42\nevent: weather\nretry: 5000\ndata: sunny\ndata: 21 °C\n\n".as_bytes());
+/// # Ok::<(), fanfare_wire::InvalidField>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Event {
     id: Option<EventId>,
@@ -27,21 +42,22 @@ impl Event {
         Self { data: data.into(), ..Self::default() }
     }
 
-    /// Sets the id that the client sends back as `Last-Event-ID` when it reconnects.
+    /// Sets the id that the client sends back as `Last-Event-ID` when it reconnects (P7). The empty one makes it send none.
     #[must_use]
     pub fn with_id(mut self, id: EventId) -> Self {
         self.id = Some(id);
         self
     }
 
-    /// Sets the type, which browsers pass to the listeners of that name.
+    /// Sets the type (P5): a browser calls the listeners that were added for it, and `onmessage` for `message` alone.
     #[must_use]
     pub fn with_type(mut self, event_type: EventType) -> Self {
         self.event_type = Some(event_type);
         self
     }
 
-    /// Sets how long the client is to wait before it reconnects. Sent in whole milliseconds.
+    /// Sets how long the client is to wait before it reconnects, from this event on (P8). Sent in whole milliseconds, rounded
+    /// down, and as `u64::MAX` of them if there are more.
     #[must_use]
     pub fn with_retry(mut self, retry: Duration) -> Self {
         self.retry = Some(retry);
@@ -102,7 +118,14 @@ impl Event {
 
     /// Encodes the event for an id that is not known yet, and returns where in the result the id's text belongs.
     ///
-    /// A log that numbers its events as it stores them inserts the number there. The event's own id is not written.
+    /// A log that numbers its events as it stores them inserts the number there. The event's own id is not written. What is
+    /// inserted must be an [`EventId`]'s text, or it could end the line.
+    ///
+    /// ```
+    /// let (mut bytes, slot) = fanfare_wire::Event::data("x").encode_with_id_slot();
+    /// bytes.splice(slot..slot, *b"42");
+    /// assert_eq!(bytes, b"id: 42\ndata: x\n\n");
+    /// ```
     #[must_use]
     pub fn encode_with_id_slot(&self) -> (Vec<u8>, usize) {
         let mut out = Vec::with_capacity(encode::ID_BYTES + self.encoded_bytes());

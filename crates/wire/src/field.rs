@@ -8,7 +8,16 @@ use core::fmt;
 ///
 /// A line break would end the field and let the rest of the value speak as fields of its own (the injection that
 /// nearly every server library has had to patch), and a parser ignores an id that holds NUL (P7). The empty id is
-/// allowed: it resets the client's last event id (S11).
+/// allowed: it resets the client's last event id (S11). An id comes back in a request header: longer than some KiB, a
+/// server may refuse it.
+///
+/// ```
+/// use fanfare_wire::EventId;
+///
+/// assert_eq!(EventId::new("42")?.as_str(), "42");
+/// assert!(EventId::new("42\ndata: forged").is_err());
+/// # Ok::<(), fanfare_wire::InvalidField>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EventId(Box<str>);
 

@@ -70,3 +70,8 @@ pub const CONTENT_TYPE: &str = "text/event-stream";
 ///
 /// No empty line follows: `@microsoft/fetch-event-source`, which Mercure recommends, makes an empty message of each one.
 pub const KEEP_ALIVE: &[u8] = b":\n";
+
+// The example in the README is one of the tests.
+#[cfg(all(doctest, feature = "std"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

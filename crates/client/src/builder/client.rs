@@ -55,7 +55,7 @@ impl EventSourceBuilder {
     }
 
     /// Offers Brotli too, and decodes it as it arrives. Only for servers that are trusted: one can make the decoder beneath
-    /// take 1 GiB of memory. A [`client`](Self::client) that is handed in offers what it was configured to.
+    /// take 1 GiB of memory. Off unless set. A [`client`](Self::client) that is handed in offers what it was configured to.
     pub fn brotli(mut self, is_offered: bool) -> Self {
         self.brotli = is_offered;
         self

@@ -62,7 +62,8 @@ impl EventSourceBuilder {
     }
 
     /// Asks `provider` for headers before every attempt, reconnects included: for tokens that expire. They replace
-    /// those of the same name, but for `Last-Event-ID`. When it fails, that counts as a failed connection.
+    /// those of the same name, but for `Last-Event-ID`. When it fails, that counts as a failed connection
+    /// ([`Kind::Headers`]); the time-outs of a connection hold for it, too.
     ///
     /// ```no_run
     /// # use fanfare_client::{EventSource, Error};
@@ -88,7 +89,7 @@ impl EventSourceBuilder {
         self
     }
 
-    /// Sends a body, again with each reconnect.
+    /// Sends a body, again with each reconnect. It is shared between them and not copied.
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = Some(body.into());
         self

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub struct Damage {
     /// The file.
     pub file: PathBuf,
-    /// Where in it.
+    /// Where in it, in bytes from its start.
     pub byte: u64,
     /// What is wrong.
     pub kind: DamageKind,

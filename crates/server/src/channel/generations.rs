@@ -241,13 +241,14 @@ impl fmt::Debug for Forget {
 }
 
 impl GenerationsBuilder {
-    /// Forgets a generation that long after its end: so long may a reload take that is to find it.
+    /// Forgets a generation that long after its end, five minutes unless told otherwise: so long may a reload take that is to find it.
     pub fn expiry(mut self, expiry: Duration) -> Self {
         self.expiry = expiry;
         self
     }
 
-    /// Cancels a generation to which nobody has listened for that long, also from its start.
+    /// Cancels a generation to which nobody has listened for that long, 30 seconds unless told otherwise, also from its
+    /// start.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -272,7 +273,7 @@ impl GenerationsBuilder {
         self
     }
 
-    /// Makes them.
+    /// Makes them. Needs no runtime yet: [`start`](Generations::start) does.
     #[must_use]
     pub fn build(self) -> Generations {
         Generations { shared: Arc::new(Shared { settings: self, running: Mutex::default() }) }
