@@ -55,8 +55,8 @@ impl EngineSettings {
         };
         let unusable = |flag: &'static str| move |error| usage(flag, &told(&error));
         credentials.as_ref().map_or(Ok(()), Credentials::check).map_err(unusable("--engine-creds"))?;
-        let checked = check_certificates(said.ca.map(PathBuf::as_path), certificate.as_ref());
-        checked.map_err(unusable("the engine's TLS"))?;
+        check_certificates(said.ca.map(PathBuf::as_path), None).map_err(unusable("--engine-ca"))?;
+        check_certificates(None, certificate.as_ref()).map_err(unusable("--engine-cert"))?;
         let (ca, stream) = (said.ca.cloned(), stream.unwrap_or_default());
         Ok(Self { servers, credentials, ca, certificate, stream, replicas: said.replicas })
     }

@@ -134,6 +134,8 @@ fn what_is_wrong_is_said_with_its_key_and_line() {
         ("publisher_alg = 'RS256'", &["line 1", "--publisher-alg", "there is no key"]),
         ("tls_cert = '/nowhere.pem'", &["line 1", "--tls-key FILE"]),
         ("tls_cert = '/nowhere.pem'\ntls_key = '/nowhere.key'", &["line 1", "/nowhere.pem"]),
+        ("engine = 'nats://127.0.0.1'\nengine_ca = '/nowhere.pem'", &["line 2", "--engine-ca", "/nowhere.pem"]),
+        ("engine = 'nats://127.0.0.1'\nengine_creds = '/nowhere'", &["line 2", "--engine-creds", "/nowhere"]),
         ("heartbeat = 0", &["longer than zero"]),
     ] {
         fs::write(&file, text).unwrap();
