@@ -39,7 +39,7 @@ use crate::units::{parse_duration, parse_size};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
     /// Where to listen; repeatable, and port 0 takes a free one [default: 127.0.0.1:3000]
-    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", value_delimiter = ',', value_parser = parse_address)]
     #[serde(deserialize_with = "addresses")]
     listen: Vec<SocketAddr>,
 
@@ -484,11 +484,13 @@ fn one_or_many_parsed<'de, D: Deserializer<'de>, T: FromStr<Err: std::fmt::Displ
 }
 
 fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    let parse = |text: String| {
-        text.parse()
-            .map_err(|_| serde::de::Error::custom(format!("`{text}` is not an address: write it as 127.0.0.1:3000")))
-    };
+    let parse = |text: String| parse_address(&text).map_err(serde::de::Error::custom);
     one_or_many(deserializer)?.into_iter().map(parse).collect()
+}
+
+/// Names are not looked up: which of a name's addresses the hub listened on would be luck.
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an address: write it as 127.0.0.1:3000 or [::1]:3000"))
 }
 
 #[cfg(test)]
@@ -542,6 +544,14 @@ mod tests {
         assert!(matches!(disk.store().unwrap(), Store::Disk { durability: Durability::Os, .. }));
         let memory = flags(&["--memory"]).or(file("data_dir = 'd'"));
         assert!(matches!(memory.store().unwrap(), Store::Memory(_)));
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_answered_with_one() {
+        for text in ["localhost:3000", ":3000", "3000", "0.0.0.0"] {
+            let error = Cli::try_parse_from(["fanfare", "--listen", text]).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|error| error.contains("127.0.0.1:3000")), "{text}");
+        }
     }
 
     #[test]
