@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::options::DATA_DIR;
 
-/// Looks at the history of a hub that is stopped
+/// Look at the history of a hub that is stopped
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  fanfare log export fanfare-data | jq -r .data")]
 pub(crate) struct LogArgs {

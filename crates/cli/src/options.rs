@@ -31,7 +31,7 @@ use crate::keys::Keys;
 use crate::logging::LogFormat;
 use crate::options::engine::EngineOptions;
 use crate::options::limits::Limits;
-use crate::options::value::{addresses, duration, from_text, one_or_many_parsed, size};
+use crate::options::value::{addresses, duration, from_text, one_or_many_parsed, parse_address, size};
 use crate::secret::Secret;
 use crate::tls::TlsFiles;
 use crate::units::{parse_duration, parse_size};
@@ -43,7 +43,7 @@ use crate::units::{parse_duration, parse_size};
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
     /// Where to listen; repeatable, and port 0 takes a free one [default: 127.0.0.1:3000]
-    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    #[arg(long, env = "FANFARE_LISTEN", value_name = "ADDR", value_delimiter = ',', value_parser = parse_address)]
     #[serde(deserialize_with = "addresses")]
     listen: Vec<SocketAddr>,
 
@@ -377,5 +377,13 @@ mod tests {
         let two_days = Some(Duration::from_secs(2 * 86400));
         let retention = Retention { count: None, age: two_days, bytes: Some(1 << 20) };
         assert_eq!(options.store().unwrap(), Store::Memory(retention));
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_answered_with_one() {
+        for text in ["localhost:3000", ":3000", "3000", "0.0.0.0"] {
+            let error = Cli::try_parse_from(["fanfare", "--listen", text]).map_err(|error| error.to_string());
+            assert!(error.is_err_and(|error| error.contains("127.0.0.1:3000")), "{text}");
+        }
     }
 }

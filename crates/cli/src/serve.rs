@@ -22,7 +22,8 @@ use crate::{Failure, logging, systemd};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  fanfare serve --listen 127.0.0.1:8080 --retain-age 1h --cors-origin https://example.com"
+    after_help = "Example:\n  fanfare serve --listen 127.0.0.1:8080 --retain-age 1h --cors-origin https://example.com\n\n\
+        A duration is 500ms, 15s, 12h or 7d, and without a unit in seconds; a size is 64MiB or 1GB, and without a unit in bytes."
 )]
 pub(crate) struct ServeArgs {
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::audience::{News, Seats, join, revoker};
 use crate::compression::{CodedStream, Coding};
 use crate::conflation::Conflation;
 use crate::cursor::{Gap, GapReason, Start};
-use crate::figures::StreamEnd;
+use crate::figures::{Held, StreamEnd};
 use crate::lag::Lag;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::revocation::Lease;
@@ -41,7 +41,7 @@ pub(crate) struct Delivery {
     /// What it has read ahead, if it wants the latest events alone while it is behind.
     ahead: Option<Box<Conflation>>,
     /// Where it stands in its coding, if it has one.
-    coded: Option<Box<CodedStream>>,
+    coded: Option<Box<(CodedStream, Held)>>,
     /// The request it answers and when it began, if the log tells of the end.
     begun: Option<Box<(Span, Instant)>>,
 }
@@ -82,7 +82,7 @@ impl Delivery {
         let now = start.is_tail.then(|| self.hub.clock.now());
         let mut coded = CodedStream::new(coding, now);
         self.chunk = coded.text(&self.chunk);
-        self.coded = Some(Box::new(coded));
+        self.coded = Some(Box::new((coded, self.hub.counters.compressed(coding))));
         self
     }
 
@@ -219,7 +219,7 @@ impl Delivery {
         }
         let chunk = match (&mut self.coded, news) {
             (Some(coded), _) => {
-                coded.records(&self.hub.contexts, subscription.selectors(), admitted, self.hub.clock.now())
+                coded.0.records(&self.hub.contexts, subscription.selectors(), admitted, self.hub.clock.now())
             }
             (None, Some(news)) if count == batch.records.len() => news.whole(),
             _ => join(admitted.map(|record| &record.frame)),
@@ -292,7 +292,7 @@ impl Body for Delivery {
             match self.next(context) {
                 Next::Events(events) => self.chunk = events,
                 Next::Text(text) => {
-                    self.chunk = self.coded.as_mut().map_or_else(|| text.clone(), |coded| coded.text(&text));
+                    self.chunk = self.coded.as_mut().map_or_else(|| text.clone(), |coded| coded.0.text(&text));
                 }
                 Next::Waits => return Poll::Pending,
                 Next::Yields => {
@@ -303,8 +303,8 @@ impl Body for Delivery {
                     let farewell = if end == StreamEnd::Drained { self.hub.farewell() } else { Vec::new() };
                     self.end = Some(end);
                     self.chunk = match self.coded.take() {
-                        Some(mut coded) if farewell.is_empty() => coded.end(),
-                        Some(mut coded) => [coded.text(&farewell), coded.end()].concat().into(),
+                        Some(mut coded) if farewell.is_empty() => coded.0.end(),
+                        Some(mut coded) => [coded.0.text(&farewell), coded.0.end()].concat().into(),
                         None => farewell.into(),
                     };
                 }

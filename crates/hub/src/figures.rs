@@ -7,14 +7,18 @@ mod exposition;
 
 pub(crate) use labels::{ConnectionKind, ConnectionRefusal, Path, StreamEnd};
 
+use std::time::Instant;
+
+use fanfare_log::Log;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use serde::Serialize;
 
+use crate::compression::Coding;
 use crate::cursor::GapReason;
-use crate::figures::labels::{ByKind, ByPath, ByReason, ByStatus, rejection};
+use crate::figures::labels::{ByCoding, ByKind, ByPath, ByReason, ByStatus, rejection};
 
 /// The hub's own figures at one moment: what the page shows and `fanfare demo` publishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -49,6 +53,7 @@ pub(crate) struct Counters {
     /// All of them, and how many of those no shard has.
     pub(crate) subscribers: Gauge,
     pub(crate) general_subscribers: Gauge,
+    compressed: Family<ByCoding, Gauge>,
     slow: Family<ByPath, Gauge>,
     pub(crate) subscriptions: Counter,
     ended: Family<ByReason, Counter>,
@@ -57,6 +62,7 @@ pub(crate) struct Counters {
     pub(crate) published_batches: Counter,
     pub(crate) published_bytes: Counter,
     pub(crate) publish_duration: Histogram,
+    sync_duration: Histogram,
     rejected: Family<ByReason, Counter>,
     refused: Family<ByStatus, Counter>,
     pub(crate) delivered: Counter,
@@ -72,6 +78,7 @@ impl Default for Counters {
             refused_connections: Family::default(),
             subscribers: Gauge::default(),
             general_subscribers: Gauge::default(),
+            compressed: Family::default(),
             slow: Family::default(),
             subscriptions: Counter::default(),
             ended: Family::default(),
@@ -80,6 +87,7 @@ impl Default for Counters {
             published_batches: Counter::default(),
             published_bytes: Counter::default(),
             publish_duration: Latencies.new_metric(),
+            sync_duration: Latencies.new_metric(),
             rejected: Family::default(),
             refused: Family::default(),
             delivered: Counter::default(),
@@ -139,6 +147,13 @@ impl Counters {
         Held(gauge)
     }
 
+    /// Counts a subscriber that is sent its events in `coding`, as long as what this gives is held.
+    pub(crate) fn compressed(&self, coding: Coding) -> Held {
+        let gauge = self.compressed.get_or_create_owned(&ByCoding { coding: coding.name() });
+        gauge.inc();
+        Held(gauge)
+    }
+
     /// So many more subscribers of shards have not been sent everything.
     pub(crate) fn add_slow(&self, change: i64) {
         self.slow.get_or_create(&Path::Shard.label()).inc_by(change);
@@ -151,6 +166,15 @@ impl Counters {
     /// Notes how long it took until subscribers had what the log had for them.
     pub(crate) fn observe_fanout(&self, path: Path, duration: std::time::Duration) {
         self.fanout_duration.get_or_create(&path.label()).observe(duration.as_secs_f64());
+    }
+
+    /// Notes from now on how long the log's syncs take.
+    pub(crate) fn time_syncs(&self, log: &dyn Log) {
+        let syncs = self.sync_duration.clone();
+        log.on_sync(Box::new(move || {
+            let (syncs, begun) = (syncs.clone(), Instant::now());
+            Box::new(move || syncs.observe(begun.elapsed().as_secs_f64()))
+        }));
     }
 
     /// The figures, with what only the log knows.

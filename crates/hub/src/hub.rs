@@ -314,6 +314,8 @@ impl HubBuilder {
             });
             ring.ring_for_news(now);
         }));
+        let counters = Counters::default();
+        counters.time_syncs(&*log);
         let presence = self.settings.subscriptions.then(|| {
             let (name, lease) = (self.settings.node_name.clone(), self.settings.node_lease);
             let presence = Presence::new(tail.subscribe(), clock.clone(), name, lease);
@@ -336,7 +338,7 @@ impl HubBuilder {
             tail,
             bells,
             phase: watch::Sender::new(Phase::Running),
-            counters: Counters::default(),
+            counters,
             refusal_lines: RefusalLines::default(),
             recent_types: RecentTypes::default(),
             answers: Answers::default(),

@@ -64,7 +64,7 @@ use std::thread::{self, JoinHandle};
 use crate::limits::BATCH_EVENTS_MAX;
 use crate::{
     Append, AppendError, Batch, Draft, Located, Log, Place, Position, ReadBudget, ReadError, RecordRef, Span,
-    Timestamp, Topics, Usage,
+    SyncWatch, Timestamp, Topics, Usage,
 };
 
 pub use damage::{Damage, DamageKind};
@@ -244,6 +244,10 @@ impl Log for DiskLog {
 
     fn on_advance(&self, notify: Box<dyn Fn(Position) + Send + Sync>) {
         self.shared.add_notify(notify.into());
+    }
+
+    fn on_sync(&self, watch: SyncWatch) {
+        self.shared.add_sync_watch(watch);
     }
 
     fn trouble(&self) -> Option<String> {

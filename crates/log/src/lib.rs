@@ -62,7 +62,7 @@ mod disk;
 pub use disk::{Damage, DamageKind, DiskLog, DiskSettings, Durability, Info, Inspection, OpenError, Order, Records};
 pub use engine::{AppendError, AppendErrorKind, AppendOnce, Appended, CatchUp, Engine};
 pub use limits::BATCH_EVENTS_MAX;
-pub use log::{Append, Batch, Located, Log, Place, ReadBudget, ReadError, Span, TopicSet, Topics, Usage};
+pub use log::{Append, Batch, Located, Log, Place, ReadBudget, ReadError, Span, SyncWatch, TopicSet, Topics, Usage};
 pub use memory::MemoryLog;
 pub use position::{Epoch, NotAPosition, Position};
 pub use record::{Draft, Frame, Id, Record, Timestamp, TopicList, Visibility};

@@ -87,12 +87,22 @@ pub trait Log: Debug + Send + Sync {
     /// thread, also out of order; `notify` must not block.
     fn on_advance(&self, notify: Box<dyn Fn(Position) + Send + Sync>);
 
+    /// Has `watch` called when a sync of the disk begins that publishers wait for, and what it gives when that ends, well or
+    /// not: the log has no clock to time it with. Both are called on the thread that writes, and must not block. A log that
+    /// syncs nothing calls neither.
+    fn on_sync(&self, watch: SyncWatch) {
+        drop(watch);
+    }
+
     /// What keeps the log from storing events now, in words for an operator: a disk that failed or is full. Reads go on,
     /// and the log tries again by itself. `None` if all is well.
     fn trouble(&self) -> Option<String> {
         None
     }
 }
+
+/// Watches syncs: see [`Log::on_sync`].
+pub type SyncWatch = Box<dyn Fn() -> Box<dyn FnOnce()> + Send + Sync>;
 
 /// Where a batch goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -69,8 +69,11 @@ pub(super) fn one_or_many_parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Disp
 }
 
 pub(super) fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    let parse = |text: String| {
-        text.parse().map_err(|_| Error::custom(format!("`{text}` is not an address: write it as 127.0.0.1:3000")))
-    };
+    let parse = |text: String| parse_address(&text).map_err(Error::custom);
     one_or_many(deserializer)?.into_iter().map(parse).collect()
+}
+
+/// Names are not looked up: which of a name's addresses the hub listened on would be luck.
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an address: write it as 127.0.0.1:3000 or [::1]:3000"))
 }

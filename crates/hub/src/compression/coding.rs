@@ -12,6 +12,8 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
+    pub(crate) const ALL: [Self; 2] = [Self::Zstd, Self::Gzip];
+
     /// What it is called in `Content-Encoding`.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -10,7 +10,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::Hub;
-use crate::figures::labels::{ByKind, ByReason, REJECTIONS};
+use crate::compression::Coding;
+use crate::figures::labels::{ByCoding, ByKind, ByReason, REJECTIONS};
 use crate::figures::process::Process;
 use crate::figures::{ConnectionKind, ConnectionRefusal, Counters, GAP_REASONS, Path, StreamEnd, level};
 
@@ -85,6 +86,7 @@ impl Counters {
         StreamEnd::ALL.iter().for_each(|end| drop(self.ended.get_or_create(&end.label())));
         GAP_REASONS.iter().for_each(|gap| drop(self.gaps.get_or_create(&ByReason { reason: gap.as_str() })));
         REJECTIONS.iter().for_each(|reason| drop(self.rejected.get_or_create(&ByReason { reason })));
+        Coding::ALL.iter().for_each(|one| drop(self.compressed.get_or_create(&ByCoding { coding: one.name() })));
         for path in Path::ALL {
             drop(self.slow.get_or_create(&path.label()));
             drop(self.fanout_duration.get_or_create(&path.label()));
@@ -115,6 +117,8 @@ impl Counters {
             gauge.set(count.max(0));
         }
         hub.register("subscribers", "Subscriptions that are open, by who serves them", subscribers);
+        let compressed = self.compressed.clone();
+        hub.register("compressed_subscribers", "Those whose events are compressed, by coding", compressed);
         hub.register(
             "slow_subscribers",
             "Subscribers that have not been sent everything yet: they read history, or their sockets are full. On the \
@@ -142,6 +146,12 @@ impl Counters {
             "From the parsed request to the acknowledgement: nearly all of it is the wait for the log, on disk for its sync",
             Unit::Seconds,
             self.publish_duration.clone(),
+        );
+        hub.register_with_unit(
+            "log_sync_duration",
+            "How long the disk takes for the syncs that publishers wait for: one for all that came during the one before",
+            Unit::Seconds,
+            self.sync_duration.clone(),
         );
     }
 

@@ -1,7 +1,10 @@
 //! What `/metrics` shows: its form, what is promised in docs/reference.md, and that the figures are true.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use fanfare_hub::{Hub, Settings};
+use fanfare_log::{DiskLog, DiskSettings, Retention, Timestamp};
 use reqwest::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -233,8 +236,27 @@ async fn the_figures_are_true() {
 }
 
 #[tokio::test]
+async fn a_sync_of_the_disk_is_measured_and_a_compressed_stream_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = DiskSettings::new(Retention::default(), Timestamp(0));
+    let log = Arc::new(DiskLog::open(folder.path(), settings).unwrap());
+    let mut settings = Settings::default();
+    settings.compression = true;
+    let hub = Running::of(Hub::builder().settings(settings).log(log)).await;
+    hub.until("fanfare_compressed_subscribers{coding=\"gzip\"}", 0.0).await;
+    let stream = hub.get("/events/a").header("accept-encoding", "gzip").send().await.unwrap();
+    hub.until("fanfare_compressed_subscribers{coding=\"gzip\"}", 1.0).await;
+    hub.until("fanfare_compressed_subscribers{coding=\"zstd\"}", 0.0).await;
+    hub.publish("a", "1").await;
+    hub.publish("a", "2").await;
+    hub.until("fanfare_log_sync_duration_seconds_count", 2.0).await;
+    drop(stream);
+    hub.until("fanfare_compressed_subscribers{coding=\"gzip\"}", 0.0).await;
+}
+
+#[tokio::test]
 async fn rejections_have_few_reasons() {
-    let hub = Running::with(|settings| settings.body_bytes_max = 10, fanfare_log::Retention::default()).await;
+    let hub = Running::with(|settings| settings.body_bytes_max = 10, Retention::default()).await;
     let refused = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status();
     assert_eq!(refused(hub.post("/events/a?typ=x").body("x")).await, StatusCode::BAD_REQUEST);
     assert_eq!(refused(hub.post("/events/a").body("x".repeat(11))).await, StatusCode::PAYLOAD_TOO_LARGE);
@@ -276,7 +298,7 @@ async fn whoever_reads_nothing_is_slow() {
 
 #[tokio::test]
 async fn connections_that_are_not_served_are_counted() {
-    let hub = Running::with(|settings| settings.connections_max = 1, fanfare_log::Retention::default()).await;
+    let hub = Running::with(|settings| settings.connections_max = 1, Retention::default()).await;
     let mut held = hub.subscribe("/events/a").await;
     assert!(held.read().await);
     let client = reqwest::Client::new();

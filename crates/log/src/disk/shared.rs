@@ -1,16 +1,17 @@
 //! What a log's readers, its writer and its keeper share.
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::disk::history::{History, Trimmed};
 use crate::disk::queue::Queue;
 use crate::disk::reading::{Buffers, SpareNames};
 use crate::disk::settings::{Durability, Sizes};
-use crate::disk::storage::Folder;
+use crate::disk::storage::{File, Folder};
 use crate::disk::terms::Key;
 use crate::disk::work::Work;
-use crate::{Position, Timestamp};
+use crate::{Position, SyncWatch, Timestamp};
 
 pub(super) type Notify = Arc<dyn Fn(Position) + Send + Sync>;
 
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     pub(super) buffers: Arc<Buffers>,
     pub(super) names: Arc<SpareNames>,
     notify: Mutex<Vec<Notify>>,
+    sync_watches: Mutex<Vec<SyncWatch>>,
     trouble: Mutex<Option<String>>,
 }
 
@@ -47,6 +49,7 @@ impl Shared {
             buffers: Arc::default(),
             names: Arc::default(),
             notify: Mutex::default(),
+            sync_watches: Mutex::default(),
             trouble: Mutex::default(),
         }
     }
@@ -80,6 +83,21 @@ impl Shared {
         // A callback may call back, so none runs under a lock.
         let notify = self.notify.lock().unwrap_or_else(PoisonError::into_inner).clone();
         notify.iter().for_each(|notify| notify(tail));
+    }
+
+    pub(super) fn add_sync_watch(&self, watch: SyncWatch) {
+        self.sync_watches.lock().unwrap_or_else(PoisonError::into_inner).push(watch);
+    }
+
+    /// Syncs what publishers wait for.
+    pub(super) fn sync(&self, file: &dyn File) -> io::Result<()> {
+        let begun: Vec<_> = {
+            let watches = self.sync_watches.lock().unwrap_or_else(PoisonError::into_inner);
+            watches.iter().map(|watch| watch()).collect()
+        };
+        let synced = file.sync();
+        begun.into_iter().for_each(|end| end());
+        synced
     }
 
     pub(super) fn trouble(&self) -> Option<String> {

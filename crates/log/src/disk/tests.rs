@@ -258,6 +258,25 @@ fn a_budget_is_kept_and_a_large_record_still_comes() {
 }
 
 #[test]
+fn each_sync_that_publishers_wait_for_is_watched_and_no_other() {
+    for (durability, expected) in [(Durability::Fsync, [3, 3]), (Durability::Os, [0, 0])] {
+        let disk = TestDisk::new(1);
+        let log = open(&disk, DiskSettings { durability, ..small(Retention::default()) }).unwrap();
+        let calls = Arc::new(std::sync::Mutex::new([0, 0]));
+        let counted = calls.clone();
+        log.on_sync(Box::new(move || {
+            counted.lock().unwrap()[0] += 1;
+            let counted = counted.clone();
+            Box::new(move || counted.lock().unwrap()[1] += 1)
+        }));
+        for n in 0..3 {
+            append(&log, vec![draft(&["a"], None, n, "")]).unwrap();
+        }
+        assert_eq!(*calls.lock().unwrap(), expected, "{durability:?}");
+    }
+}
+
+#[test]
 fn what_arrives_while_a_sync_runs_shares_the_next_and_nobody_sees_it_before() {
     let disk = TestDisk::new(1);
     // Nothing but the writer syncs: it all fits in a segment.

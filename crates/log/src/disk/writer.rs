@@ -277,7 +277,7 @@ impl Writer {
             return false;
         }
         if self.shared.durability == Durability::Fsync
-            && let Err(error) = file.sync()
+            && let Err(error) = self.shared.sync(&*file)
         {
             self.fail(format!("a sync of the disk failed: {error}"));
             group.fail(|| AppendError::maybe_stored(format!("a sync of the disk failed: {error}")));

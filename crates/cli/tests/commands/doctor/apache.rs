@@ -2,11 +2,12 @@ use super::proxy::{Proxy, Site, documented};
 use crate::running::Hub;
 
 /// What Debian's package enables with `a2enmod`, and the filters of the tests.
-const MODULES: [&str; 13] = [
+const MODULES: [&str; 14] = [
     "mpm_event",
     "authz_core",
     "proxy",
     "proxy_http",
+    "proxy_fcgi",
     "headers",
     "setenvif",
     "filter",
@@ -18,9 +19,9 @@ const MODULES: [&str; 13] = [
     "http2",
 ];
 
-/// `lines` are what a virtual host says beside `ProxyPass`.
+/// `lines` are what a virtual host says before `ProxyPass` to the hub.
 pub(super) fn start(hub: &Hub, lines: &str) -> Proxy {
-    serve(hub, Site::new(), &format!("ProxyPass \"/\" \"http://127.0.0.1:3000/\"\n{lines}\n"))
+    serve(hub, Site::new(), &format!("{lines}\nProxyPass \"/\" \"http://127.0.0.1:3000/\"\n"))
 }
 
 /// The one of `docs/operations.md`, to the letter.

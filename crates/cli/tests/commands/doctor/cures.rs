@@ -1,6 +1,9 @@
 //! Each line that the doctor gives for Apache, HAProxy and Caddy, in the configuration that has the fault: with it there is
 //! none.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+
 use super::proxy::Proxy;
 use super::{Diagnosis, IMPATIENT, PATIENT, apache, caddy, diagnose, haproxy};
 use crate::running::Hub;
@@ -143,6 +146,40 @@ fn apache_leaves_a_stream_uncompressed_that_it_is_told_to() {
         let proxy = apache::start(&hub, &format!("SetOutputFilter DEFLATE\n{line}"));
         diagnose(&proxy.url("/events"), &PATIENT).assert("compression", "ok", told);
     }
+}
+
+/// A program behind FastCGI that answers everybody with a few events and then has nothing to say. Gives its address.
+fn fastcgi() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // It ends with the process of the tests.
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for client in listener.incoming() {
+            let mut client = client.unwrap();
+            // All of the request that is wanted: it has come.
+            let _ = client.read(&mut [0; 1024]);
+            let text = "Content-Type: text/event-stream\r\nCache-Control: no-cache\r\n\r\nid: 1\ndata: a\n\nid: 2\ndata: b\n\n";
+            // A record of standard output: version 1, type 6, request 1, the length, no padding (FastCGI, section 3.3).
+            let record = [&[1, 6, 0, 1, 0, text.len() as u8, 0, 0], text.as_bytes()].concat();
+            let _ = client.write_all(&record);
+            open.push(client);
+        }
+    });
+    address
+}
+
+#[test]
+fn of_apache_before_fastcgi() {
+    let (hub, program) = (Hub::start(&["serve", "--memory"]), fastcgi());
+    let start = |flush: &str| apache::start(&hub, &format!("ProxyPass \"/ticks\" \"fcgi://{program}/\" {flush}"));
+    let ill = diagnose(&start("").url("/ticks"), &["--patience", "500ms", "--max-time", "4s"]);
+    ill.assert("connect", "problem", "no answer came");
+    let flush = "flushpackets=on";
+    assert!(ill.cure("connect", "Apache").unwrap().contains(flush), "{ill:?}");
+    let well = diagnose(&start(flush).url("/ticks"), &["--patience", "500ms", "--max-time", "10s"]);
+    assert_eq!((well.code, well.problems()), (Some(0), vec![]), "{well:?}");
+    well.assert("first-bytes", "ok", "");
 }
 
 /// The blocks of `docs/operations.md`, which the one of nginx is tested beside.

@@ -16,7 +16,7 @@ pub(super) fn start_documented(hub: &Hub) -> Proxy {
 }
 
 fn serve(hub: &Hub, site: Site, lines: &str) -> Proxy {
-    let lines = site.with_its_own(lines, hub).replace(":443", &site.address.to_string());
+    let lines = site.with_its_own(lines, hub).replace("bind :443", &format!("bind {}", site.address));
     let file = site.file("haproxy.cfg", &format!("defaults\n mode http\n timeout connect 5s\n{lines}"));
     site.run("haproxy", |command| {
         command.arg("-db").arg("-f").arg(file);
