@@ -158,7 +158,7 @@ pub(crate) struct Options {
     #[arg(long, env = "FANFARE_SHARDS", value_name = "N")]
     shards: Option<NonZeroUsize>,
 
-    /// Compress streams for clients that offer Zstandard or gzip [default: off]
+    /// Compress streams for clients that offer Zstandard, Brotli or gzip [default: off]
     #[arg(long, env = "FANFARE_COMPRESSION", value_name = "on|off")]
     compression: Option<Switch>,
 

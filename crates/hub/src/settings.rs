@@ -47,7 +47,7 @@ pub struct Settings {
     /// How long the subscribers of this node are listed by others that do not hear from it, 50 ms to 5 minutes. It says that
     /// it lives five times as often. 15 seconds.
     pub node_lease: Duration,
-    /// Whether a subscriber whose `Accept-Encoding` offers Zstandard or gzip is sent it. It is then on the general path, also
+    /// Whether a subscriber whose `Accept-Encoding` offers Zstandard, Brotli or gzip is sent it. It is then on the general path, also
     /// over plain HTTP/1.1. Off.
     pub compression: bool,
     /// The body of a publish, in bytes; 413 beyond. 1 MiB.

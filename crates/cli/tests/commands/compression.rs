@@ -19,7 +19,8 @@ fn hub_with_history() -> Hub {
 #[test]
 fn curl_decodes_history_and_what_comes_after_it() {
     let hub = hub_with_history();
-    for (protocol, coding) in [("--http1.1", "zstd"), ("--http1.1", "gzip"), ("--http2-prior-knowledge", "zstd")] {
+    let (http1, http2) = ("--http1.1", "--http2-prior-knowledge");
+    for (protocol, coding) in [(http1, "zstd"), (http1, "br"), (http1, "gzip"), (http2, "zstd"), (http2, "br")] {
         let accepts = format!("Accept-Encoding: {coding}");
         let arguments = [protocol, "-i", "--compressed", "-H", &accepts, "-H", "Last-Event-ID: earliest"];
         let mut follower = Curl::follow(&hub.url("/events/a"), &arguments);

@@ -3,52 +3,57 @@
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
-/// A coding whose streams can be put together from pieces that others get too: gzip's blocks and Zstandard's frames stand for
-/// themselves. Brotli's do not, and whoever accepts it accepts one of these.
+/// A coding whose streams can be put together from pieces that others get too: gzip's blocks, Zstandard's frames, and Brotli's
+/// blocks if they are made for it, stand for themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Coding {
     Zstd,
+    Brotli,
     Gzip,
 }
 
 impl Coding {
-    pub(crate) const ALL: [Self; 2] = [Self::Zstd, Self::Gzip];
+    /// The first of equals is preferred: Zstandard's compressor is the quickest, and gzip has each subscriber make a checksum.
+    pub(crate) const ALL: [Self; 3] = [Self::Zstd, Self::Brotli, Self::Gzip];
 
     /// What it is called in `Content-Encoding`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Zstd => "zstd",
+            Self::Brotli => "br",
             Self::Gzip => "gzip",
         }
     }
 
-    /// The coding that a request with these headers prefers (RFC 9110, section 12.5.3), or `None` for none at all. Of equals it is Zstandard.
+    /// The coding that a request with these headers prefers (RFC 9110, section 12.5.3), or `None` for none at all.
     ///
     /// Whoever refuses `identity` too, and accepts none of ours, is sent `identity` all the same, as the RFC allows: an
     /// `EventSource` would give up for good on a 406.
     pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
-        let (mut zstd, mut gzip, mut identity, mut other) = (None, None, None, None);
+        let (mut named, mut identity, mut other) = ([None; Self::ALL.len()], None, None);
         let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
         for element in values.flat_map(|value| value.split(',')) {
             let mut parts = element.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default();
             // What is no weight counts as a refusal.
             let weight = parts.next().map_or(Some(WEIGHT_MAX), weight).unwrap_or(0);
-            for (coding, names) in [
-                (&mut zstd, &["zstd"][..]),
-                (&mut gzip, &["gzip", "x-gzip"]),
-                (&mut identity, &["identity"]),
-                (&mut other, &["*"]),
-            ] {
-                if names.iter().any(|known| name.eq_ignore_ascii_case(known)) {
-                    *coding = Some(weight);
-                }
+            match Self::ALL.iter().position(|coding| coding.is_called(name)) {
+                Some(at) => named[at] = Some(weight),
+                None if name == "*" => other = Some(weight),
+                None if name.eq_ignore_ascii_case("identity") => identity = Some(weight),
+                None => {}
             }
         }
-        let of = |named: Option<u16>| named.or(other).unwrap_or(0);
-        let (coding, best) = if of(gzip) > of(zstd) { (Self::Gzip, of(gzip)) } else { (Self::Zstd, of(zstd)) };
+        let weights = named.map(|weight| weight.or(other).unwrap_or(0));
+        // Of equals `max_by_key` takes the last.
+        let (best, coding) = weights.into_iter().zip(Self::ALL).rev().max_by_key(|(weight, _)| *weight)?;
         // What is not named is acceptable, and what is named is preferred to it.
         (best > 0 && best >= identity.unwrap_or(0)).then_some(coding)
+    }
+
+    /// Whether a client may call it so.
+    fn is_called(self, name: &str) -> bool {
+        name.eq_ignore_ascii_case(self.name()) || self == Self::Gzip && name.eq_ignore_ascii_case("x-gzip")
     }
 }
 
@@ -85,13 +90,15 @@ mod tests {
         check(&[], "identity");
         check(&[""], "identity");
         check(&["gzip, deflate, br, zstd"], "zstd");
-        check(&["gzip, deflate, br"], "gzip");
-        check(&["deflate, br"], "identity");
+        check(&["gzip, deflate, br"], "br");
+        check(&["gzip, deflate"], "gzip");
+        check(&["deflate"], "identity");
         check(&["GZip"], "gzip");
         check(&["x-gzip;q=0.1"], "gzip");
-        check(&["br", "gzip"], "gzip");
+        check(&["gzip", "BR"], "br");
         check(&["*"], "zstd");
-        check(&["*;q=0.5, zstd;q=0"], "gzip");
+        check(&["*;q=0.5, zstd;q=0"], "br");
+        check(&["*;q=0.5, zstd;q=0, br;q=0.4"], "gzip");
         check(&["*;q=0, gzip"], "gzip");
         check(&["*;q=0"], "identity");
     }
@@ -99,6 +106,8 @@ mod tests {
     #[test]
     fn weights_decide() {
         check(&["zstd;q=0.5, gzip;q=0.8"], "gzip");
+        check(&["br;q=0.5, gzip;q=0.8"], "gzip");
+        check(&["zstd;q=0.5, br;q=0.8, gzip;q=0.8"], "br");
         check(&["zstd;q=0.001,gzip;q=0.0"], "zstd");
         check(&["zstd ; Q=1.000 , gzip"], "zstd");
         check(&["gzip;q=0"], "identity");
@@ -107,7 +116,7 @@ mod tests {
         check(&["identity;q=0.5, *;q=0.1"], "identity");
         check(&["identity;q=0, gzip;q=0.1"], "gzip");
         // Nothing that it accepts is there.
-        check(&["identity;q=0, br"], "identity");
+        check(&["identity;q=0, deflate"], "identity");
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Streams of one group, in every coding, against what was put in.
 
+use std::io::Read;
 use std::sync::Arc;
 
+use brotli::enc::StandardAlloc;
+use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use fanfare_log::{Draft, Epoch, Frame, Id, Position, Record, Timestamp, Visibility};
 use flate2::{Decompress, FlushDecompress};
 use proptest::prelude::*;
@@ -11,11 +14,10 @@ use crate::compression::{CodedStream, Coding, Contexts};
 use crate::limits::{CONTEXT_SPAN, CONTEXTS_MAX};
 use crate::selector::{Selector, Selectors};
 
-const CODINGS: [Coding; 2] = [Coding::Zstd, Coding::Gzip];
-
 /// A client's side, which gives what can be read of the bytes so far.
 enum Reader {
     Zstd(DCtx<'static>),
+    Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
     Gzip { head: usize, inflate: Decompress },
 }
 
@@ -23,6 +25,10 @@ impl Reader {
     fn new(coding: Coding) -> Self {
         match coding {
             Coding::Zstd => Self::Zstd(DCtx::create()),
+            Coding::Brotli => {
+                let [one, two, three] = [(); 3].map(|()| StandardAlloc::default());
+                Self::Brotli(Box::new(BrotliState::new(one, two, three)))
+            }
             Coding::Gzip => Self::Gzip { head: 10, inflate: Decompress::new(false) },
         }
     }
@@ -38,6 +44,28 @@ impl Reader {
                     context.decompress_stream(&mut output, &mut input).unwrap();
                     if input.pos() == bytes.len() && text.len() == filled {
                         return;
+                    }
+                }
+            }
+            Self::Brotli(state) => {
+                let (mut left, mut read, mut total) = (bytes.len(), 0, 0);
+                loop {
+                    let (mut out, mut room, mut filled) = (vec![0; 1 << 17], 1 << 17, 0);
+                    let result = BrotliDecompressStream(
+                        &mut left,
+                        &mut read,
+                        bytes,
+                        &mut room,
+                        &mut filled,
+                        &mut out,
+                        &mut total,
+                        state,
+                    );
+                    text.extend_from_slice(&out[..filled]);
+                    match result {
+                        BrotliResult::NeedsMoreOutput => {}
+                        BrotliResult::NeedsMoreInput | BrotliResult::ResultSuccess => return,
+                        BrotliResult::ResultFailure => panic!("this is no Brotli"),
                     }
                 }
             }
@@ -61,11 +89,13 @@ impl Reader {
 
 /// The whole of a stream that has ended, for a reader that checks all there is to check.
 fn decoded(coding: Coding, bytes: &[u8]) -> Vec<u8> {
+    let mut reader: Box<dyn Read> = match coding {
+        Coding::Zstd => Box::new(zstd::Decoder::new(bytes).unwrap()),
+        Coding::Brotli => Box::new(brotli::Decompressor::new(bytes, 1 << 12)),
+        Coding::Gzip => Box::new(flate2::bufread::GzDecoder::new(bytes)),
+    };
     let mut text = Vec::new();
-    match coding {
-        Coding::Zstd => drop(std::io::copy(&mut zstd::Decoder::new(bytes).unwrap(), &mut text).unwrap()),
-        Coding::Gzip => drop(std::io::copy(&mut flate2::bufread::GzDecoder::new(bytes), &mut text).unwrap()),
-    }
+    reader.read_to_end(&mut text).unwrap();
     text
 }
 
@@ -157,7 +187,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let length = prop_oneof![40 => 0_usize..60, 5 => 60_usize..3000, 1 => Just(70_000_usize)];
     prop_oneof![
-        3 => (0_usize..2, any::<bool>()).prop_map(|(coding, is_live)| Step::Come { coding, is_live }),
+        3 => (0..Coding::ALL.len(), any::<bool>()).prop_map(|(coding, is_live)| Step::Come { coding, is_live }),
         8 => (proptest::bool::weighted(0.1), length).prop_map(|(is_private, length)| Step::Publish { is_private, length }),
         4 => (0_usize..20, 0_usize..4).prop_map(|(who, but)| Step::Read { who, but }),
         4 => Just(Step::ReadAll),
@@ -176,7 +206,7 @@ proptest! {
             match step {
                 Step::Come { coding, is_live } => {
                     let given = if is_live { world.records.len() } else { 0 };
-                    let mut one = Subscriber::new(CODINGS[coding], is_live.then_some(world.now), given);
+                    let mut one = Subscriber::new(Coding::ALL[coding], is_live.then_some(world.now), given);
                     one.text(b":\n\n");
                     subscribers.push(one);
                 }
@@ -214,7 +244,7 @@ proptest! {
 /// Those who have been there get the same, and one compressor makes it; whoever comes is among them after the next beginning.
 #[test]
 fn a_group_shares_a_compressor_and_a_newcomer_joins_at_the_next_beginning() {
-    for coding in CODINGS {
+    for coding in Coding::ALL {
         let mut world = World::new();
         let mut group: Vec<_> = (0..3).map(|_| Subscriber::new(coding, None, 0)).collect();
         let mut sizes = Vec::new();
@@ -247,7 +277,7 @@ fn a_group_shares_a_compressor_and_a_newcomer_joins_at_the_next_beginning() {
 
 #[test]
 fn a_private_update_is_sent_as_it_is_and_what_follows_does_not_refer_to_it() {
-    for coding in CODINGS {
+    for coding in Coding::ALL {
         let mut world = World::new();
         let mut one = Subscriber::new(coding, None, 0);
         let secret = "a token of forty or so bytes that is nobody's business";

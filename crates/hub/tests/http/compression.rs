@@ -1,9 +1,12 @@
 //! Streams in a content coding, over real sockets: each event is there before the next one is published.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use brotli::enc::StandardAlloc;
+use brotli::{BrotliDecompressStream, BrotliResult, BrotliState};
 use fanfare_hub::{Clock, Hub, HubBuilder, Settings, Tls, Topic, Update};
 use fanfare_log::{Retention, Timestamp};
 use flate2::{Decompress, FlushDecompress};
@@ -13,7 +16,7 @@ use zstd::zstd_safe::{DCtx, InBuffer, OutBuffer};
 
 use crate::running::{PATIENCE, Running};
 
-const CODINGS: [&str; 2] = ["zstd", "gzip"];
+const CODINGS: [&str; 3] = ["zstd", "br", "gzip"];
 
 /// Seconds pass with each look at it, so that compressors begin anew after every few events.
 #[derive(Debug, Default)]
@@ -44,6 +47,7 @@ fn client() -> reqwest::ClientBuilder {
 enum Decoder {
     Identity,
     Zstd(DCtx<'static>),
+    Brotli(Box<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>),
     Gzip { head: usize, inflate: Decompress },
 }
 
@@ -51,6 +55,10 @@ impl Decoder {
     fn of(coding: &str) -> Self {
         match coding {
             "zstd" => Self::Zstd(DCtx::create()),
+            "br" => {
+                let [one, two, three] = [(); 3].map(|()| StandardAlloc::default());
+                Self::Brotli(Box::new(BrotliState::new(one, two, three)))
+            }
             "gzip" => Self::Gzip { head: 10, inflate: Decompress::new(false) },
             _ => Self::Identity,
         }
@@ -65,6 +73,14 @@ impl Decoder {
             Self::Zstd(context) => {
                 let (bytes, mut output) = ([byte], OutBuffer::around_pos(text, filled));
                 context.decompress_stream(&mut output, &mut InBuffer::around(&bytes)).unwrap();
+            }
+            Self::Brotli(state) => {
+                text.resize(filled + (1 << 12), 0);
+                let (mut left, mut room, mut end) = (1, 1 << 12, filled);
+                let result =
+                    BrotliDecompressStream(&mut left, &mut 0, &[byte], &mut room, &mut end, text, &mut 0, state);
+                assert!(!matches!(result, BrotliResult::NeedsMoreOutput | BrotliResult::ResultFailure));
+                text.truncate(end);
             }
             Self::Gzip { head, .. } if *head > 0 => *head -= 1,
             Self::Gzip { inflate, .. } => drop(inflate.decompress_vec(&[byte], text, FlushDecompress::Sync).unwrap()),
@@ -169,7 +185,7 @@ async fn so_it_is_over_tls() {
 async fn whoever_offers_nothing_or_a_hub_that_was_not_asked_to_compresses_nothing() {
     let hub = running().await;
     let client = client().build().unwrap();
-    for accept_encoding in ["identity", "br", "gzip;q=0", "", "identity, gzip;q=0.5", "identity;q=0"] {
+    for accept_encoding in ["identity", "deflate", "gzip;q=0", "", "identity, gzip;q=0.5", "identity;q=0"] {
         let mut subscriber = Subscriber::new(&client, &hub.url("/events/t"), accept_encoding, "").await;
         assert_eq!(subscriber.coding, "", "{accept_encoding}");
         // A cache must not take it for what others are sent.
@@ -256,10 +272,13 @@ async fn a_stream_that_ends_is_whole() {
     for mut subscriber in subscribers {
         while subscriber.read().await {}
         let mut text = Vec::new();
-        match &*subscriber.coding {
-            "zstd" => drop(std::io::copy(&mut zstd::Decoder::new(&subscriber.bytes[..]).unwrap(), &mut text).unwrap()),
-            _ => drop(std::io::copy(&mut flate2::bufread::GzDecoder::new(&subscriber.bytes[..]), &mut text).unwrap()),
-        }
+        let bytes = &subscriber.bytes[..];
+        let mut reader: Box<dyn Read> = match &*subscriber.coding {
+            "zstd" => Box::new(zstd::Decoder::new(bytes).unwrap()),
+            "br" => Box::new(brotli::Decompressor::new(bytes, 1 << 12)),
+            _ => Box::new(flate2::bufread::GzDecoder::new(bytes)),
+        };
+        reader.read_to_end(&mut text).unwrap();
         assert!(text == subscriber.text, "{}", subscriber.coding);
     }
     hub.ended().await;
