@@ -5,12 +5,11 @@ use std::time::Duration;
 use axum::body::Body;
 use fanfare_hub::{Hub, Topic, Update};
 use fanfare_log::Retention;
+use fanfare_wire::{Decoded, Decoder};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tokio::runtime::Runtime;
 use tower::ServiceExt;
-
-use crate::reading::decode;
 
 /// Longer than any answer takes: an input that hangs is a failure.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -56,8 +55,8 @@ impl TestHub {
         self.runtime.block_on(self.hub.publish(update)).expect("memory has room")
     }
 
-    /// What a subscriber with this query gets after the event `since`, up to the one whose data is `last`; `None` if it is
-    /// refused. Each is written as the decoder's oracle writes it.
+    /// The data of the events that a subscriber with this query gets after the event `since`, up to the one whose data is
+    /// `last`; `None` if it is refused.
     pub(crate) fn replay(&self, query: &str, since: &str, last: &str) -> Option<Vec<String>> {
         let request = Request::get(format!("/events?{query}")).header("last-event-id", since);
         let response = self.response(request.body(Body::empty()).ok()?);
@@ -67,12 +66,10 @@ impl TestHub {
         }
         let mut body = response.into_body();
         let mut bytes = Vec::new();
-        let is_last = |event: &String| event.split('|').nth(1) == Some(last);
         let read = async {
             loop {
-                let events: Vec<String> =
-                    decode(&[&bytes]).into_iter().filter(|event| !event.starts_with(':')).collect();
-                if let Some(end) = events.iter().position(is_last) {
+                let events = data(&bytes);
+                if let Some(end) = events.iter().position(|data| data == last) {
                     return events[..end].to_vec();
                 }
                 let frame = body.frame().await.expect("the stream goes on").expect("and is sound");
@@ -81,4 +78,15 @@ impl TestHub {
         };
         Some(self.runtime.block_on(async { tokio::time::timeout(PATIENCE, read).await.expect("the last event comes") }))
     }
+}
+
+/// The data of each event. A type may look like anything else that a stream says.
+fn data(mut stream: &[u8]) -> Vec<String> {
+    let (mut decoder, mut found) = (Decoder::new(), Vec::new());
+    while let Some(decoded) = decoder.decode(&mut stream) {
+        if let Decoded::Event(event) = decoded {
+            found.push(event.data.to_owned());
+        }
+    }
+    found
 }
