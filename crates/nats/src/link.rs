@@ -24,8 +24,7 @@ use crate::status::{Disconnection, Status};
 /// Connects. Where no server is there yet, the client goes on trying, and this returns at once.
 pub(crate) async fn connect(settings: &Settings, status: &watch::Sender<Status>) -> Result<Context, StartError> {
     check_certificates(settings.ca.as_deref(), settings.certificate.as_ref())?;
-    let credentials = settings.credentials.as_ref().or(settings.servers.credentials.as_ref());
-    credentials.map_or(Ok(()), Credentials::check)?;
+    settings.identity().map_or(Ok(()), Credentials::check)?;
     let options = || options(settings, status);
     let addresses: Vec<ServerAddr> = settings
         .servers
@@ -54,7 +53,7 @@ pub(crate) async fn connect(settings: &Settings, status: &watch::Sender<Status>)
 
 fn options(settings: &Settings, status: &watch::Sender<Status>) -> ConnectOptions {
     let (status, attempts) = (status.clone(), status.clone());
-    let options = match settings.credentials.clone().or_else(|| settings.servers.credentials.clone()) {
+    let options = match settings.identity().cloned() {
         None => ConnectOptions::new(),
         Some(Credentials::Password(user, password)) => ConnectOptions::with_user_and_password(user, password),
         Some(Credentials::Token(token)) => ConnectOptions::with_token(token),

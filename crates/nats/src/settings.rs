@@ -52,6 +52,11 @@ impl Settings {
             clock,
         }
     }
+
+    /// Who the node is, by the settings or else by the servers' URL.
+    pub(crate) fn identity(&self) -> Option<&Credentials> {
+        self.credentials.as_ref().or(self.servers.credentials.as_ref())
+    }
 }
 
 impl fmt::Debug for Settings {
